@@ -1,0 +1,1 @@
+"""Layer 4: the shell, which performs what the session decides."""

@@ -1,0 +1,1 @@
+"""Layer 5: certificates and PostgreSQL instances for the demo and for tests."""
