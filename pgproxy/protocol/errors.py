@@ -47,6 +47,7 @@ class Report:
         detail: More for the reader of the log (``errdetail``, ``errdetail_log``).
         hint: What to do about it.
         context: Where: ``line 3 of configuration file "/etc/…/pg_hba.conf"``.
+        event: Which fact this is, as ``thing.happened``: what a machine looks for.
 
     """
 
@@ -56,6 +57,7 @@ class Report:
     detail: str | None = None
     hint: str | None = None
     context: str | None = None
+    event: str = "report"
 
 
 class SessionRefused(Exception):
@@ -93,6 +95,7 @@ class SessionRefused(Exception):
             message=self.message,
             detail="\n".join(details) or None,
             hint=self.log_hint or self.hint,
+            event="session.refused",
         )
 
 
