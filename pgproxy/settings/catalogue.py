@@ -1,0 +1,226 @@
+"""Every setting, once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Final, TypeVar
+
+from pgproxy.settings.conninfo import (
+    DEFAULT_CONNINFO,
+    BackendConninfo,
+    parse_conninfo,
+    read_conninfo,
+)
+from pgproxy.settings.guc import POSTMASTER, SIGHUP, Guc, guc, gucs_of
+from pgproxy.settings.values import (
+    InvalidValue,
+    ascii_lower,
+    invalid_value,
+    split_guc_list,
+)
+
+P = TypeVar("P", bound=PurePath)
+
+MAX_BACKENDS: Final = 0x3FFFF
+"""The most connections that a PostgreSQL server can have; procnumber.h."""
+
+
+class SslProtocol(StrEnum):
+    """``ssl_protocol_versions_info`` of guc_tables.c (TLS-11, TLS-12)."""
+
+    ANY = ""
+    TLS1 = "TLSv1"
+    TLS1_1 = "TLSv1.1"
+    TLS1_2 = "TLSv1.2"
+    TLS1_3 = "TLSv1.3"
+
+
+class LogConnections(StrEnum):
+    """What of a connection is logged: the aspects of PostgreSQL 18 (TLS-17)."""
+
+    RECEIPT = "receipt"
+    AUTHENTICATION = "authentication"
+    AUTHORIZATION = "authorization"
+    SETUP_DURATIONS = "setup_durations"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log looks."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+_NOTHING: Final[frozenset[LogConnections]] = frozenset()
+
+
+def read_log_connections(name: str, text: str) -> frozenset[LogConnections]:
+    """
+    Return the aspects that *text* lists.
+
+    ``all`` is all of them. One of the words of a boolean, whole and alone, means
+    what it did up to PostgreSQL 17: nothing, or all but ``setup_durations``.
+
+    Raises:
+        InvalidValue: In PostgreSQL's words.
+
+    Source: ``check_log_connections`` in backend_startup.c; TLS-17.
+
+    """
+    items = split_guc_list(text)
+    if items is None:
+        detail = f'Invalid list syntax in parameter "{name}".'
+        raise invalid_value(name, text, detail=detail)
+    # SplitIdentifierString lowers what has no quotes, which only a message shows.
+    words = [ascii_lower(item) for item in items]
+    if words and words[0] in _BOOLEAN_WORDS:
+        if len(words) > 1:
+            detail = (
+                f'Cannot specify {name} option "{words[0]}" in a list with other '
+                "options."
+            )
+            raise invalid_value(name, text, detail=detail)
+        return _BOOLEAN_WORDS[words[0]]
+    for word in words:
+        if word != "all" and word not in set(LogConnections):
+            raise invalid_value(name, text, detail=f'Invalid option "{word}".')
+    return frozenset(a for a in LogConnections if a in words or "all" in words)
+
+
+_BOOLEAN_WORDS: Final[Mapping[str, frozenset[LogConnections]]] = {
+    **dict.fromkeys(("off", "false", "no", "0"), _NOTHING),
+    **dict.fromkeys(
+        ("on", "true", "yes", "1"),
+        frozenset(LogConnections) - {LogConnections.SETUP_DURATIONS},
+    ),
+}
+
+
+def read_listen_addresses(name: str, text: str) -> tuple[str, ...]:
+    """
+    Return the addresses of a comma-separated list; ``*`` is all there are.
+
+    PostgreSQL splits the list only when it binds; here it is checked with the rest.
+
+    Raises:
+        InvalidValue: It is no list.
+
+    """
+    items = split_guc_list(text)
+    if items is None:
+        raise InvalidValue(f'invalid list syntax in parameter "{name}"')
+    return tuple(items)
+
+
+_CONNINFO: Final = parse_conninfo(DEFAULT_CONNINFO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    One reading of postgresql.conf: whole, checked, and never changed afterwards.
+
+    A reload makes a new `Settings`; a session keeps the one it began with.
+
+    The name of a file is kept as it was configured, because messages print it so;
+    `resolve` says which file it is. Where a file is optional, "" means none.
+    """
+
+    listen_addresses: tuple[str, ...] = guc(
+        ("localhost",),
+        POSTMASTER,
+        "Host names or addresses to listen on; * is all, the empty list none.",
+        parse=read_listen_addresses,
+    )
+    # PostgreSQL has 5432, and no 0.
+    port: int = guc(
+        6432,
+        POSTMASTER,
+        "TCP port to listen on; 0 is one that the system chooses.",
+        low=0,
+        high=65535,
+    )
+    max_connections: int = guc(
+        100,
+        POSTMASTER,
+        "Most clients at the same time.",
+        low=1,
+        high=MAX_BACKENDS,
+    )
+    authentication_timeout: int = guc(
+        60, SIGHUP, "Longest time to log in.", unit="s", low=1, high=600
+    )
+    hba_file: str = guc("pg_hba.conf", POSTMASTER, "Who may connect, and how.")
+    ident_file: str = guc("pg_ident.conf", POSTMASTER, "User name maps.")
+
+    ssl: bool = guc(False, SIGHUP, "Accept TLS from clients.")
+    ssl_cert_file: str = guc(
+        "server.crt", SIGHUP, "Certificate of the server, then its intermediates."
+    )
+    ssl_key_file: str = guc("server.key", SIGHUP, "Private key of the server.")
+    ssl_ca_file: str = guc(
+        "", SIGHUP, "Authorities that may vouch for a client; none: never asked."
+    )
+    ssl_crl_file: str = guc("", SIGHUP, "Revoked client certificates, in a file.")
+    ssl_crl_dir: str = guc("", SIGHUP, "Revoked client certificates, in a directory.")
+    ssl_ciphers: str = guc(
+        "HIGH:MEDIUM:+3DES:!aNULL", SIGHUP, "Ciphers of TLS 1.2 and before."
+    )
+    ssl_prefer_server_ciphers: bool = guc(
+        True, SIGHUP, "The server's order of ciphers counts, not the client's."
+    )
+    ssl_min_protocol_version: SslProtocol = guc(
+        SslProtocol.TLS1_2,
+        SIGHUP,
+        "Oldest TLS version to accept.",
+        values=list(SslProtocol)[1:],
+    )
+    ssl_max_protocol_version: SslProtocol = guc(
+        SslProtocol.ANY,
+        SIGHUP,
+        "Newest TLS version to accept; empty is any.",
+        values=list(SslProtocol),
+    )
+
+    log_connections: frozenset[LogConnections] = guc(
+        _NOTHING,
+        SIGHUP,
+        "What of a connection to log.",
+        parse=read_log_connections,
+    )
+    log_disconnections: bool = guc(
+        False, SIGHUP, "Log the end of a session, and how long it was."
+    )
+    trace_connection_negotiation: bool = guc(
+        False, POSTMASTER, "Log what a client asks for before it logs in."
+    )
+
+    backend_conninfo: BackendConninfo = guc(
+        _CONNINFO,
+        SIGHUP,
+        "Where the PostgreSQL server is, as a libpq connection string.",
+        name="pgproxy.backend_conninfo",
+        parse=read_conninfo,
+    )
+    log_format: LogFormat = guc(
+        LogFormat.CONSOLE,
+        SIGHUP,
+        "How a line of the log looks.",
+        name="pgproxy.log_format",
+        values=list(LogFormat),
+    )
+
+
+GUCS: Final[Mapping[str, Guc]] = gucs_of(Settings)
+"""Every setting by its name in the file, in the order of `Settings`."""
+
+
+def resolve(directory: P, configured: str) -> P:
+    """
+    Return the file that a setting names: a relative path begins at *directory*.
+
+    *directory* is the data directory. "" is not a name, it means that there is no
+    such file: ask for that first.
+    """
+    return directory / configured

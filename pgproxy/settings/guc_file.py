@@ -1,0 +1,205 @@
+"""The files of a configuration: postgresql.conf, and what it includes."""
+
+import errno
+import posixpath
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.settings.guc_scan import parse_line
+from pgproxy.settings.values import ascii_lower
+
+Read = Callable[[str], bytes]
+"""Returns what is in the file; may raise OSError."""
+
+ListDirectory = Callable[[str], Iterable[str]]
+"""Returns the names in a directory but those of directories; may raise OSError."""
+
+CONF_FILE_MAX_DEPTH: Final = 10
+"""How deep files may include files; conffiles.h."""
+
+MAX_SYNTAX_ERRORS: Final = 100
+"""After so many in one file, its rest is not read; ``ParseConfigFp``."""
+
+REJECTED: Final = "settings.rejected"
+"""The event of whatever keeps a file from being applied."""
+
+_FILE_ACCESS: Final = {
+    errno.EPERM: SqlState.INSUFFICIENT_PRIVILEGE,
+    errno.EACCES: SqlState.INSUFFICIENT_PRIVILEGE,
+    errno.ENOENT: SqlState.UNDEFINED_FILE,
+    errno.ENOTDIR: SqlState.WRONG_OBJECT_TYPE,
+    errno.EISDIR: SqlState.WRONG_OBJECT_TYPE,
+}
+"""``errcode_for_file_access`` in elog.c, as far as opening a file goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigVariable:
+    """One ``name = value``, and where it stands."""
+
+    name: str
+    value: str
+    sourcefile: str
+    sourceline: int
+
+
+@dataclass(slots=True)
+class ConfigFiles:
+    """
+    What was found in a file, and in the files that it includes.
+
+    Args:
+        read: Reads a file.
+        list_directory: Lists a directory.
+        variables: In the order in which they stand, repetitions too.
+        problems: What is wrong, all of it.
+        notices: What is not wrong, but worth a line.
+
+    """
+
+    read: Read
+    list_directory: ListDirectory
+    variables: list[ConfigVariable] = field(default_factory=list)
+    problems: list[Report] = field(default_factory=list)
+    notices: list[Report] = field(default_factory=list)
+    _too_deep: bool = False
+
+    def parse_file(
+        self, name: str, *, strict: bool = True, caller: str = "", depth: int = 0
+    ) -> None:
+        """
+        Read the file *name*, and what it includes.
+
+        Args:
+            name: As it was written: absolute, or relative to the directory of
+                *caller*.
+            strict: Whether it has to be there.
+            caller: The file that includes it.
+            depth: How many files include each other on the way to it.
+
+        Source: ``ParseConfigFile`` in guc-file.l.
+
+        """
+        if self._too_deep:  # a loop: every way through it would end here
+            return
+        if not name.strip(" \t\r\n"):
+            self._complain(f'empty configuration file name: "{name}"')
+            return
+        if depth > CONF_FILE_MAX_DEPTH:
+            self._too_deep = True
+            self._complain(
+                f'could not open configuration file "{name}": maximum nesting depth '
+                "exceeded",
+                SqlState.PROGRAM_LIMIT_EXCEEDED,
+            )
+            return
+        path = absolute_config_location(name, caller)
+        if path == caller:
+            self._complain(f'configuration file recursion in "{caller}"')
+            return
+        try:
+            content = self.read(path)
+        except OSError as error:
+            if strict:
+                self._cannot_open("file", path, error)
+            else:
+                self.notices.append(_skipping(path))
+            return
+        self._parse_content(content, path, depth)
+
+    def _parse_directory(self, name: str, caller: str, depth: int) -> None:
+        """Read the files of a directory, in order; ``ParseConfigDirectory``."""
+        if not name.strip(" \t\r\n"):
+            self._complain(f'empty configuration directory name: "{name}"')
+            return
+        path = absolute_config_location(name, caller)
+        try:
+            names = sorted(self.list_directory(path), key=_encode)
+        except OSError as error:
+            self._cannot_open("directory", path, error)
+            return
+        for file in names:
+            if file.endswith(".conf") and not file.startswith("."):
+                self.parse_file(posixpath.join(path, file), caller=caller, depth=depth)
+
+    def _parse_content(self, content: bytes, path: str, depth: int) -> None:
+        """Read the lines of one file; ``ParseConfigFp`` in guc-file.l."""
+        errors = 0
+        text = content.decode("utf-8", "surrogateescape")
+        for number, line in enumerate(text.split("\n"), 1):
+            match parse_line(line):
+                case None:
+                    continue
+                case str(token):
+                    where = f'near token "{token}"' if token else "near end of line"
+                    self._complain(
+                        f'syntax error in file "{path}" line {number}, {where}',
+                        SqlState.SYNTAX_ERROR,
+                    )
+                    errors += 1
+                    if errors >= MAX_SYNTAX_ERRORS:
+                        self._complain(
+                            f'too many syntax errors found, abandoning file "{path}"',
+                            SqlState.PROGRAM_LIMIT_EXCEEDED,
+                        )
+                        return
+                case (name, value):
+                    self._store(ConfigVariable(name, value, path, number), depth)
+
+    def _store(self, variable: ConfigVariable, depth: int) -> None:
+        """Keep *variable*, or follow it if it includes something."""
+        value, path = variable.value, variable.sourcefile
+        match ascii_lower(variable.name):
+            case "include_dir":
+                self._parse_directory(value, path, depth + 1)
+            case "include_if_exists":
+                self.parse_file(value, strict=False, caller=path, depth=depth + 1)
+            case "include":
+                self.parse_file(value, caller=path, depth=depth + 1)
+            case _:
+                self.variables.append(variable)
+
+    def _cannot_open(self, what: str, path: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        self._complain(
+            f'could not open configuration {what} "{path}": {reason}',
+            _FILE_ACCESS.get(error.errno or 0, SqlState.INTERNAL_ERROR),
+        )
+
+    def _complain(
+        self, message: str, sqlstate: SqlState = SqlState.INVALID_PARAMETER_VALUE
+    ) -> None:
+        self.problems.append(
+            Report(
+                severity=Severity.LOG,
+                sqlstate=sqlstate,
+                message=message,
+                event=REJECTED,
+            )
+        )
+
+
+def _skipping(path: str) -> Report:
+    return Report(
+        severity=Severity.LOG,
+        sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+        message=f'skipping missing configuration file "{path}"',
+        event="settings.file_skipped",
+    )
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def absolute_config_location(location: str, caller: str) -> str:
+    """
+    Return the path of *location*, which *caller* names.
+
+    Source: ``AbsoluteConfigLocation`` in conffiles.c.
+    """
+    if posixpath.isabs(location) or not caller:
+        return location
+    return posixpath.normpath(posixpath.join(posixpath.dirname(caller), location))
