@@ -1,0 +1,143 @@
+"""The address field of pg_hba.conf: which clients a line is about."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+IPAddress = IPv4Address | IPv6Address
+
+ParseAddress = Callable[[str], IPAddress | None]
+"""
+Reads an address as ``getaddrinfo`` with ``AI_NUMERICHOST`` does; None: it is no number.
+
+The C library knows forms that Python's ``ipaddress`` does not (``127.1``,
+``0x7f000001``, ``fe80::1%lo``), so it is given by who may call it (HBA-64, LIB-15).
+"""
+
+
+class AddressKeyword(StrEnum):
+    """What stands for addresses that are not written down (HBA-62, HBA-70)."""
+
+    ALL = "all"
+    SAMEHOST = "samehost"
+    SAMENET = "samenet"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """
+    The addresses that equal *address* in the bits that are set in *netmask*.
+
+    The mask need not be contiguous (HBA-66), and *address* may have bits beyond it,
+    which say nothing (HBA-65).
+    """
+
+    address: IPAddress
+    netmask: IPAddress
+
+    def __contains__(self, client: IPAddress) -> bool:
+        """
+        Return whether *client* is one of them.
+
+        IPv4 and IPv6 never match each other, ``::ffff:127.0.0.1`` and ``127.0.0.1``
+        neither (HBA-67). A scope (``%lo``) says nothing.
+
+        Source: ``check_ip`` in hba.c, ``pg_range_sockaddr`` in ifaddr.c.
+        """
+        if client.version != self.address.version:
+            return False
+        return (int(client) ^ int(self.address)) & int(self.netmask) == 0
+
+
+AddressSpec = AddressRange | AddressKeyword
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """
+    An address of this machine, and the network that it says to be in.
+
+    Args:
+        address: One address of a network interface.
+        netmask: As the system has it; None where it has none.
+
+    """
+
+    address: IPAddress
+    netmask: IPAddress | None
+
+    def host(self) -> AddressRange:
+        """Return the one address: what ``samehost`` matches."""
+        return AddressRange(self.address, full_mask(self.address))
+
+    def net(self) -> AddressRange:
+        """
+        Return the network: what ``samenet`` matches.
+
+        A mask of another family, or of zeros only, is no mask: the network is then
+        the one address, and never everybody.
+
+        Source: ``run_ifaddr_callback`` in ifaddr.c.
+        """
+        mask = self.netmask
+        if mask is None or mask.version != self.address.version or not int(mask):
+            return self.host()
+        return AddressRange(self.address, mask)
+
+
+def full_mask(address: IPAddress) -> IPAddress:
+    """Return the mask that leaves one address, of the family of *address*."""
+    return _mask(address, address.max_prefixlen)
+
+
+_STRTOL: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?=[0-9])0*+([0-9]*)")
+
+
+def cidr_mask(numbits: str, address: IPAddress) -> IPAddress | None:
+    """
+    Return the mask with *numbits* bits set; None if that is no number of bits.
+
+    The number is read by ``strtol``: blanks and a sign before it are fine, nothing is
+    behind it (HBA-65, HBA-28).
+
+    Source: ``pg_sockaddr_cidr_mask`` in ifaddr.c.
+    """
+    match = _STRTOL.fullmatch(numbits)
+    if match is None:
+        return None
+    sign, digits = match.groups()
+    if len(digits) > 3 or (sign == "-" and digits):
+        return None
+    bits = int(digits or "0")
+    return _mask(address, bits) if bits <= address.max_prefixlen else None
+
+
+def _mask(address: IPAddress, bits: int) -> IPAddress:
+    width = address.max_prefixlen
+    return type(address)((1 << width) - (1 << (width - bits)))
+
+
+def without_scope(address: IPAddress) -> IPAddress:
+    """Return *address* without a scope: ``fe80::1%lo`` becomes ``fe80::1``."""
+    return type(address)(int(address))
+
+
+def numeric_host(address: IPAddress) -> str:
+    """
+    Return *address* as ``getnameinfo`` with ``NI_NUMERICHOST`` prints it.
+
+    Python prints ``::ffff:1.2.3.4`` in other ways, depending on its version.
+
+    Source: ``inet_ntop6`` in the C library.
+    """
+    number = int(address)
+    if address.version == 6 and number >> 32 in _DOTTED and number > 0xFFFF:
+        head = "::ffff:" if number >> 32 else "::"
+        return f"{head}{IPv4Address(number & 0xFFFFFFFF)}"
+    return str(address)
+
+
+_DOTTED: Final = (0, 0xFFFF)

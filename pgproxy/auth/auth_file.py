@@ -1,0 +1,280 @@
+"""An authentication file, cut into lines of tokens, with all that it includes."""
+
+import posixpath
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pgproxy.auth.lexer import TEXT, Field, Token, logical_lines, next_token
+from pgproxy.protocol.errors import Report, Severity, SqlState
+
+CONF_FILE_MAX_DEPTH: Final = 10
+"""How many files deep files may be included; utils/conffiles.h."""
+
+Read = Callable[[str], bytes]
+"""Returns what is in the file with this path; raises OSError."""
+
+ListDirectory = Callable[[str], Iterable[str]]
+"""Returns the names in the directory with this path; raises OSError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthLine:
+    """
+    One line that says something, as ``TokenizedAuthLine`` in libpq/hba.h.
+
+    Args:
+        source: The file that it stands in.
+        line_number: Its first physical line, counted from 1 (HBA-09).
+        raw_line: Its text: joined, and otherwise as written.
+        fields: Its fields, with every ``@file`` replaced. Never empty.
+
+    """
+
+    source: str
+    line_number: int
+    raw_line: str
+    fields: tuple[Field, ...]
+
+    @property
+    def context(self) -> str:
+        """Where it stands, as PostgreSQL's CONTEXT says it."""
+        return _context(self.source, self.line_number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthFile:
+    """
+    An authentication file as read.
+
+    Args:
+        lines: The lines, those of included files in their place (HBA-20).
+        problems: Why the file cannot be used. A line with a problem is not in *lines*.
+        notices: What the log should say, though it changes nothing.
+
+    """
+
+    lines: tuple[AuthLine, ...]
+    problems: tuple[Report, ...] = ()
+    notices: tuple[Report, ...] = ()
+
+
+def tokenize_auth_file(
+    path: str, *, read: Read, list_directory: ListDirectory
+) -> AuthFile:
+    """
+    Read the file *path*, and what it includes.
+
+    A line of exactly two fields that begins with ``include``, ``include_if_exists``
+    or ``include_dir`` is replaced by the lines of a file (HBA-16 to HBA-18), a token
+    ``@file`` by the tokens of one (HBA-13). Their paths are relative to the directory
+    of the file that names them.
+
+    PostgreSQL forgets the rest of a file that it can open and then cannot read (a
+    directory is one). Here that is a problem: rules are never lost.
+
+    Args:
+        path: Absolute, so that the messages say which file it is.
+        read: How to read a file.
+        list_directory: How to list a directory; it may leave out subdirectories.
+
+    Source: ``tokenize_auth_file`` in hba.c, ``GetConfFilesInDir`` in conffiles.c.
+
+    """
+    reader = _Reader(read=read, list_directory=list_directory)
+    lines = list(reader.read_file(path, 0, ()))
+    return AuthFile(
+        lines=tuple(lines),
+        problems=tuple(reader.problems),
+        notices=tuple(reader.notices),
+    )
+
+
+_Where = tuple[str, ...]
+"""The lines that led to a file, the nearest first: one CONTEXT line each."""
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    """Collects what is wrong; a line is good if nothing was added meanwhile."""
+
+    read: Read
+    list_directory: ListDirectory
+    problems: list[Report] = field(default_factory=list)
+    notices: list[Report] = field(default_factory=list)
+
+    def read_file(
+        self, path: str, depth: int, where: _Where, *, missing_ok: bool = False
+    ) -> list[AuthLine]:
+        """Return the good lines of *path*."""
+        data = self.open(path, depth, where, missing_ok=missing_ok)
+        lines: list[AuthLine] = []
+        for number, raw in logical_lines(data):
+            here = (_context(path, number), *where)
+            before = len(self.problems)
+            fields = tuple(self.fields(raw, path, depth, here))
+            if not fields or len(self.problems) > before:
+                continue
+            if len(fields) == 2 and (word := fields[0][0].text) in _DIRECTIVES:
+                lines += self.include(word, fields[1][0].text, path, depth, here)
+                continue
+            lines.append(
+                AuthLine(
+                    source=path,
+                    line_number=number,
+                    raw_line=raw.decode(*TEXT),
+                    fields=fields,
+                )
+            )
+        return lines
+
+    def fields(
+        self, raw: bytes, path: str, depth: int, here: _Where
+    ) -> Iterable[Field]:
+        """Yield the fields of a line; one that an empty ``@file`` emptied is gone."""
+        at, before = 0, len(self.problems)
+        while at < len(raw) and len(self.problems) == before:
+            tokens: list[Token] = []
+            more = True
+            while more and len(self.problems) == before:
+                token, at, more = next_token(raw, at)
+                if token is None:
+                    break
+                name = token.text[1:]
+                if token.text.startswith("@") and name and not token.quoted:
+                    tokens += self.expand(name, path, depth, here)
+                else:
+                    tokens.append(token)
+            if tokens:
+                yield tuple(tokens)
+
+    def expand(self, name: str, path: str, depth: int, here: _Where) -> list[Token]:
+        """Return all tokens of the file that ``@name`` stands for."""
+        inner = self.read_file(_absolute(name, path), depth + 1, here)
+        return [token for line in inner for tokens in line.fields for token in tokens]
+
+    def include(
+        self, word: str, name: str, path: str, depth: int, here: _Where
+    ) -> list[AuthLine]:
+        """Return the lines that the directive *word* stands for."""
+        if word != "include_dir":
+            missing_ok = word == "include_if_exists"
+            return self.read_file(
+                _absolute(name, path), depth + 1, here, missing_ok=missing_ok
+            )
+        lines: list[AuthLine] = []
+        for file in self.files_in(name, path, here):
+            lines += self.read_file(file, depth + 1, here)
+        return lines
+
+    def files_in(self, name: str, path: str, here: _Where) -> list[str]:
+        """Return the files that ``include_dir name`` includes, in order (HBA-18)."""
+        if not name.strip(" \t\r\n"):
+            # Or it would be the directory of this very file.
+            self.problem(
+                f'empty configuration directory name: "{name}"',
+                here,
+                SqlState.INVALID_PARAMETER_VALUE,
+            )
+            return []
+        directory = _absolute(name, path)
+        try:
+            names = list(self.list_directory(directory))
+        except OSError as error:
+            self.problem(
+                f'could not open configuration directory "{directory}": {_m(error)}',
+                here,
+                _errcode_for_file_access(error),
+            )
+            return []
+        wanted = [n for n in names if len(n.encode(*TEXT)) >= 6 and n.endswith(".conf")]
+        wanted.sort(key=lambda n: n.encode(*TEXT))
+        files = (
+            _canonical(posixpath.join(directory, n)) for n in wanted if n[0] != "."
+        )
+        return [file for file in files if not self.is_directory(file)]
+
+    def is_directory(self, path: str) -> bool:
+        """Return whether *path* is one; whatever else is wrong with it comes later."""
+        try:
+            self.list_directory(path)
+        except OSError:
+            return False
+        return True
+
+    def open(self, path: str, depth: int, where: _Where, *, missing_ok: bool) -> bytes:
+        """Return what is in *path*: nothing if there is a problem (HBA-15, HBA-19)."""
+        if depth > CONF_FILE_MAX_DEPTH:
+            self.problem(
+                f'could not open file "{path}": maximum nesting depth exceeded', where
+            )
+            return b""
+        try:
+            return self.read(path)
+        except OSError as error:
+            if missing_ok and isinstance(error, FileNotFoundError):
+                self.notices.append(
+                    Report(
+                        severity=Severity.LOG,
+                        sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+                        message=f'skipping missing authentication file "{path}"',
+                        context="\n".join(where),
+                        event="auth_file.skipped",
+                    )
+                )
+                return b""
+            # C opens a directory, and only then fails to read it.
+            verb = "read" if isinstance(error, IsADirectoryError) else "open"
+            self.problem(
+                f'could not {verb} file "{path}": {_m(error)}',
+                where,
+                _errcode_for_file_access(error),
+            )
+            return b""
+
+    def problem(
+        self,
+        message: str,
+        where: _Where,
+        sqlstate: SqlState = SqlState.CONFIG_FILE_ERROR,
+    ) -> None:
+        """Take note of what cannot be read."""
+        self.problems.append(
+            Report(
+                severity=Severity.LOG,
+                sqlstate=sqlstate,
+                message=message,
+                context="\n".join(where) or None,
+                event="auth_file.unreadable",
+            )
+        )
+
+
+_DIRECTIVES: Final = frozenset({"include", "include_if_exists", "include_dir"})
+
+
+def _context(source: str, line_number: int) -> str:
+    return f'line {line_number} of configuration file "{source}"'
+
+
+def _absolute(location: str, calling_file: str) -> str:
+    """Return *location* seen from *calling_file*; ``AbsoluteConfigLocation``."""
+    if location.startswith("/"):
+        return location
+    return _canonical(posixpath.join(posixpath.dirname(calling_file), location))
+
+
+def _canonical(path: str) -> str:
+    """Return *path* without ``.``, ``..`` and doubled slashes; ``canonicalize_path``."""
+    return posixpath.normpath(path)
+
+
+def _m(error: OSError) -> str:
+    """Return what C's ``%m`` prints."""
+    return error.strerror or str(error)
+
+
+def _errcode_for_file_access(error: OSError) -> SqlState:
+    if isinstance(error, FileNotFoundError):
+        return SqlState.UNDEFINED_FILE
+    return SqlState.CONFIG_FILE_ERROR

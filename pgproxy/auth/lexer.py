@@ -1,0 +1,139 @@
+"""
+The token rules that pg_hba.conf and pg_ident.conf share.
+
+They are rules on bytes. Python's own idea of a line or of a blank is wider than
+PostgreSQL's (LIB-16): a form feed, a no-break space or a byte-order mark is an
+ordinary character of a token here (HBA-01).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+TEXT: Final = ("utf-8", "surrogateescape")
+"""How bytes become text, without loss."""
+
+_BLANK: Final = b" \t\r"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """
+    One word of a configuration file, its quotes taken off.
+
+    Args:
+        text: What it says.
+        quoted: Whether it began with a quote. Then it is a name, and never a keyword:
+            ``"all"`` and ``""all`` are names, ``al"l"`` is the keyword (HBA-05).
+
+    """
+
+    text: str
+    quoted: bool
+
+    def is_keyword(self, word: str) -> bool:
+        """Return whether this is *word*, said as a keyword; ``token_is_keyword``."""
+        return not self.quoted and self.text == word
+
+
+Field = tuple[Token, ...]
+"""Tokens with commas between them."""
+
+
+def logical_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    r"""
+    Yield the lines of a file, each with its number and without its end.
+
+    ::
+
+        1  host all all \            one line, number 1: b"host all all  all trust"
+        2  all trust
+        3  local all all trust       number 3
+
+    A line whose very last character is a backslash goes on in the next one, in
+    comments and quotes too; the backslash goes away (HBA-08, HBA-09). It must come
+    after the place of the last such joint, so that an empty line ends the line.
+
+    Source: ``tokenize_auth_file`` in hba.c, ``pg_strip_crlf``.
+    """
+    line, joint, number, joined = b"", 0, 1, 0
+    for physical in _physical_lines(data):
+        line = (line + physical).rstrip(b"\r\n")
+        if len(line) > joint and line.endswith(b"\\"):
+            line = line[:-1]
+            joint, joined = len(line), joined + 1
+            continue
+        yield number, line
+        line, joint, number, joined = b"", 0, number + joined + 1, 0
+    if joined:
+        yield number, line
+
+
+def _physical_lines(data: bytes) -> Iterator[bytes]:
+    """
+    Yield the lines that C's ``fgets`` and ``strlen`` see.
+
+    A NUL hides what is left of its line, and the end of that line too: the next one
+    goes on where the NUL stood (HBA-07).
+
+    Source: ``pg_get_line_append`` in pg_get_line.c.
+    """
+    line = b""
+    for chunk in data.split(b"\n"):
+        visible, nul, _hidden = chunk.partition(b"\0")
+        line += visible
+        if not nul:
+            yield line
+            line = b""
+    if line:
+        yield line
+
+
+def next_token(line: bytes, start: int) -> tuple[Token | None, int, bool]:
+    """
+    Return the token at or behind *start*, where it ends, and whether at a comma.
+
+    ::
+
+        a"b ""c"d , e # f        ->  Token('ab "cd'), Token('e')
+
+    Blanks and commas before it are skipped (HBA-02). A ``#`` outside quotes ends the
+    line (HBA-03). Quotes may open and close anywhere, and two of them inside quotes
+    are one (HBA-04); one that is not closed runs to the end of the line (HBA-06). A
+    backslash is a character like any other (HBA-10).
+
+    Returns:
+        The token, None at the end of the line; the offset of the next byte to look
+        at; whether a comma is there, so that the field goes on.
+
+    Source: ``next_token`` in hba.c.
+
+    """
+    at, end = start, len(line)
+    while at < end and line[at] in b" \t\r,":
+        at += 1
+    text = bytearray()
+    in_quote = was_quote = saw_quote = quoted = comma = False
+    while at < end:
+        char = line[at]
+        if not in_quote:
+            if char in _BLANK:
+                break
+            if char == ord("#"):
+                at = end
+                break
+            if char == ord(","):
+                comma = True
+                break
+        if char != ord('"') or was_quote:
+            text.append(char)
+        # The second of two quotes inside quotes closes and opens again: it is
+        # `was_quote` that makes a character of it.
+        was_quote = in_quote and char == ord('"') and not was_quote
+        if char == ord('"'):
+            in_quote, saw_quote = not in_quote, True
+            quoted = quoted or not text
+        at += 1
+    if not saw_quote and not text:
+        return None, at, False
+    return Token(text.decode(*TEXT), quoted), at, comma
