@@ -1,0 +1,246 @@
+"""The command line."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from pgproxy import __version__
+from pgproxy.auth.hba import HbaLine
+from pgproxy.protocol.errors import Report
+from pgproxy.server import log, postmaster
+from pgproxy.server.generation import ConfigurationRejected, Generation, Source, load
+from pgproxy.server.pid_file import PidFile
+from pgproxy.session.admission import PASSWORD_METHODS
+from pgproxy.settings.describe import describe
+
+EXIT_FAILED: Final = 1
+EXIT_NOT_RUNNING: Final = 3
+"""As pg_ctl's status has it (LSB)."""
+
+STOP_SIGNALS: Final = {
+    "smart": signal.SIGTERM,
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+}
+
+_directory = click.option(
+    "-D",
+    "--pgdata",
+    "directory",
+    metavar="DIR",
+    required=True,
+    envvar="PGPROXYDATA",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where pgproxy.conf is; relative paths begin here. [env: PGPROXYDATA]",
+)
+_config_file = click.option(
+    "--config-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Read this file instead of DIR/pgproxy.conf.",
+)
+_overrides = click.option(
+    "-c",
+    "overrides",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Set one parameter; wins over the file.",
+)
+
+
+def _source(
+    directory: Path, config_file: Path | None, overrides: tuple[str, ...]
+) -> Source:
+    directory = directory.absolute()
+    return Source(
+        directory=directory,
+        config_file=(config_file or directory / "pgproxy.conf").absolute(),
+        overrides=overrides,
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="pgproxy")
+def main() -> None:
+    """Put TLS, client certificates and pg_hba.conf in front of a PostgreSQL."""
+
+
+@main.command()
+@_directory
+@_config_file
+@_overrides
+def serve(
+    directory: Path, config_file: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """
+    Serve in the foreground.
+
+    SIGTERM, SIGINT and SIGQUIT stop it (smart, fast, immediate); SIGHUP reloads.
+    """
+    try:
+        postmaster.serve(_source(directory, config_file, overrides))
+    except postmaster.CannotStart:
+        sys.exit(EXIT_FAILED)
+
+
+@main.command()
+@_directory
+@_config_file
+@_overrides
+def check(
+    directory: Path, config_file: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """
+    Say what is wrong with the configuration, and how it is understood.
+
+    The exit status is 1 if pgproxy would not start with it.
+    """
+    try:
+        generation = load(_source(directory, config_file, overrides))
+    except ConfigurationRejected as rejected:
+        for report in rejected.problems:
+            _print_report(report)
+        sys.exit(EXIT_FAILED)
+    for report in generation.notices:
+        _print_report(report)
+    _print_settings(generation)
+    _print_rules(generation.policy.hba)
+    if any(line.auth_method in PASSWORD_METHODS for line in generation.policy.hba):
+        click.echo(
+            "\nChannel binding: a backend without TLS cannot offer it. Clients that "
+            "require it\nare not served; set channel_binding=prefer there."
+        )
+
+
+def _print_report(report: Report) -> None:
+    parts = [
+        (report.severity.value, report.message),
+        ("DETAIL", report.detail),
+        ("HINT", report.hint),
+        ("CONTEXT", report.context),
+    ]
+    for kind, text in parts:
+        if text:
+            lines = "\n\t".join(log.printable(line) for line in text.split("\n"))
+            click.echo(f"{kind}:  {lines}", err=True)
+
+
+def _print_settings(generation: Generation) -> None:
+    rows = describe(generation.settings, generation.sources)
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        if row.source is not None:
+            click.echo(f"{row.name:<{width}} = {row.setting!r:<30}  # {row.source}")
+
+
+def _print_rules(lines: tuple[HbaLine, ...]) -> None:
+    """Print the rules under the names of the view pg_hba_file_rules."""
+    table = [
+        ("line", "type", "database", "user_name", "address", "netmask", "auth_method")
+    ]
+    options = ["options"]
+    for line in lines:
+        rule = line.rule
+        table.append(
+            (
+                f"{Path(line.source).name}:{line.line_number}",
+                rule.type,
+                ",".join(rule.database),
+                ",".join(rule.user_name),
+                rule.address or "",
+                rule.netmask or "",
+                rule.auth_method,
+            )
+        )
+        options.append(" ".join(rule.options))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    click.echo()
+    for row, last in zip(table, options, strict=True):
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
+        click.echo(log.printable("  ".join([*cells, last]).rstrip()))
+
+
+def _running(directory: Path) -> PidFile:
+    found = PidFile.read(directory.absolute())
+    if found is None:
+        _fail(f"no pgproxy is running in {directory}", EXIT_NOT_RUNNING)
+    return found
+
+
+def _fail(message: str, status: int = EXIT_FAILED) -> NoReturn:
+    click.echo(f"pgproxy: {message}", err=True)
+    sys.exit(status)
+
+
+@main.command()
+@_directory
+def status(directory: Path) -> None:
+    """Say whether pgproxy serves DIR; the exit status is 3 if not."""
+    found = _running(directory)
+    click.echo(f"pgproxy: server is running (PID: {found.pid})")
+    click.echo(
+        f"listening on {found.address or 'nothing'}, port {found.port}, "
+        f"since {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(found.started))}"
+    )
+
+
+@main.command()
+@_directory
+def reload(directory: Path) -> None:
+    """
+    Have it read its configuration again.
+
+    It takes all of it, or, if anything is wrong, none: the log says which. `pgproxy
+    check` says so before.
+    """
+    found = _running(directory)
+    os.kill(found.pid, signal.SIGHUP)
+    click.echo(f"pgproxy: server signaled (PID: {found.pid})")
+
+
+@main.command()
+@_directory
+@click.option(
+    "-m",
+    "--mode",
+    type=click.Choice(list(STOP_SIGNALS)),
+    default="fast",
+    show_default=True,
+    help="smart waits for sessions to end; fast ends them; immediate does not wait.",
+)
+@click.option(
+    "-t",
+    "--timeout",
+    metavar="SECONDS",
+    default=60,
+    show_default=True,
+    help="How long to wait until it has stopped.",
+)
+def stop(directory: Path, mode: str, timeout: int) -> None:
+    """Stop it, and wait until it has."""
+    found = _running(directory)
+    os.kill(found.pid, STOP_SIGNALS[mode])
+    deadline = time.monotonic() + timeout
+    while PidFile.read(directory.absolute()) is not None:
+        if time.monotonic() > deadline:
+            _fail("server does not shut down")
+        time.sleep(0.02)
+    click.echo("pgproxy: server stopped")
+
+
+@main.command()
+@click.option("--port", default=6432, show_default=True, help="Port of the proxy.")
+def demo(port: int) -> None:
+    """
+    Show all of it: a PostgreSQL without TLS, certificates, and the proxy before it.
+
+    Ctrl-C stops it and removes what it has made.
+    """
+    from pgproxy.demo import run  # noqa: PLC0415 - needs the extra `demo`
+
+    run(port)

@@ -1,0 +1,341 @@
+"""One session: perform a step, bring the event, until there is nothing left to do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from pgproxy.auth.hba import Interfaces
+from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.server import instance, log, system, tls
+from pgproxy.server.generation import Generation
+from pgproxy.server.instance import Gone, Instance, Unreachable
+from pgproxy.server.port import IncompleteRead, Port
+from pgproxy.server.relay import Relay
+from pgproxy.session.actions import (
+    BeginRelay,
+    Close,
+    ConnectBackend,
+    Forward,
+    ForwardCancel,
+    LookUp,
+    PeekFirstByte,
+    ReadEither,
+    ReadExactly,
+    StartTls,
+)
+from pgproxy.session.events import (
+    CAC,
+    Accepted,
+    BackendConnected,
+    BackendGone,
+    BackendMessage,
+    BackendUnreachable,
+    BytesRead,
+    CanAccept,
+    CanAcceptConnections,
+    CancelForwarded,
+    ClientGone,
+    Event,
+    FirstByte,
+    InterfacesFound,
+    LookedUp,
+    Question,
+    RelayEnded,
+    Terminated,
+    TimedOut,
+)
+from pgproxy.session.session import Session
+from pgproxy.session.states import CLOSED, RELAY, STARTUP, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """
+    What a session needs of the worker it runs in.
+
+    Args:
+        admit: Says whether a session may begin now, and counts it if so.
+
+    """
+
+    admit: Callable[["Driver"], CAC]
+
+
+class Driver:
+    """
+    Runs one session on real sockets. No rule of the protocol is in here.
+
+    Args:
+        loop: The loop of this worker.
+        generation: The configuration that the session keeps.
+        port: The client.
+        accepted: Who that is.
+        hooks: The worker.
+
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        generation: Generation,
+        port: Port,
+        accepted: Accepted,
+        hooks: Hooks,
+    ) -> None:
+        self._loop = loop
+        self._generation = generation
+        self._port = port
+        self._accepted = accepted
+        self._hooks = hooks
+        self._instance: Instance | None = None
+        self._relay: Relay | None = None
+        self._interruption: Event | None = None
+        self._task: asyncio.Task[object] | None = None
+        self.session = Session(generation.policy)
+
+    async def run(self) -> None:
+        """See the session through. Whatever happens in it ends in it."""
+        self._task = asyncio.current_task()
+        began = time.monotonic()
+        try:
+            await self._climb()
+        except Exception:  # noqa: BLE001 - a bug in one session must not end the others
+            log.bug(self._keys())
+        finally:
+            # The normal way has closed them; this is for every other.
+            self._port.close_now()
+            if self._instance is not None:
+                self._instance.close()
+        self._log_disconnection(time.monotonic() - began)
+
+    async def _climb(self) -> None:
+        timer = self._start_timer()
+        event: Event | None = self._accepted
+        try:
+            while event is not None:
+                step = self.session.handle(event)
+                for report in step.log:
+                    log.write(report, self._keys())
+                if step.after in {RELAY, CLOSED}:
+                    timer.cancel()
+                elif step.before is STARTUP and step.after is not STARTUP:
+                    # The time for the login begins anew (NEG-66).
+                    timer.cancel()
+                    timer = self._start_timer()
+                event = await self._perform_or_interrupt(step)
+        finally:
+            timer.cancel()
+
+    def _start_timer(self) -> asyncio.TimerHandle:
+        seconds = self._generation.settings.authentication_timeout
+        return self._loop.call_later(seconds, self.interrupt, TimedOut())
+
+    def interrupt(self, event: TimedOut | Terminated) -> None:
+        """Have the session handle *event* instead of what it waits for."""
+        if self.session.state is CLOSED:
+            self._port.close_now()
+        if self._task is not None and self._interruption is None:
+            self._interruption = event
+            self._task.cancel()
+
+    def abort(self) -> None:
+        """End the session now, without a word."""
+        self._port.close_now()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _perform_or_interrupt(self, step: Step) -> Event | None:
+        try:
+            return await self.perform(step)
+        except asyncio.CancelledError:
+            event, self._interruption = self._interruption, None
+            if event is None or self._task is None:
+                raise
+            self._task.uncancel()
+            return event if self.session.state is not CLOSED else None
+
+    async def perform(  # noqa: C901, PLR0912 - one case for each action
+        self, step: Step
+    ) -> Event | None:
+        """Send what *step* sends, do the one thing it asks for, say what came of it."""
+        self._port.queue(step.send)
+        try:
+            match step.next:
+                case PeekFirstByte():
+                    return FirstByte(await self._port.peek_first_byte())
+                case ReadExactly(count, look):
+                    await self._port.flush()
+                    data = await self._port.read_exactly(count)
+                    return BytesRead(data, more=look and self._port.more_waiting())
+                case StartTls():
+                    await self._port.flush()
+                    context = self._generation.tls
+                    assert context is not None
+                    return await tls.handshake(self._port, context)
+                case LookUp(question):
+                    return self._answer(question)
+                case ConnectBackend():
+                    return await self._connect_backend()
+                case Forward(data):
+                    assert self._instance is not None
+                    await self._instance.send(data)
+                    return await self._read_either(0)
+                case ReadEither(count):
+                    return await self._read_either(count)
+                case BeginRelay():
+                    return await self._begin_relay()
+                case ForwardCancel(packet):
+                    return await self._forward_cancel(packet)
+                case Close(notify):
+                    await self._close(notify=notify)
+                    return None
+                case unheard_of:
+                    assert_never(unheard_of)
+        except IncompleteRead as gone:  # how many bytes had come decides what is logged
+            return ClientGone(gone.received, gone.error)
+        except Gone as gone:
+            return BackendGone(gone.error)
+
+    def _answer(self, question: Question) -> LookedUp:
+        match question:
+            case CanAcceptConnections():
+                return CanAccept(self._hooks.admit(self))
+            case Interfaces():
+                try:
+                    return InterfacesFound(system.interfaces())
+                except OSError as error:
+                    log.write(
+                        Report(
+                            severity=Severity.LOG,
+                            sqlstate=SqlState.INTERNAL_ERROR,
+                            message="error enumerating network interfaces: "
+                            f"{error.strerror}",
+                            event="interfaces.unknown",
+                        ),
+                        self._keys(),
+                    )
+                    return InterfacesFound(())
+            case unheard_of:
+                assert_never(unheard_of)
+
+    async def _connect_backend(self) -> BackendConnected | BackendUnreachable:
+        conninfo = self._generation.settings.backend_conninfo
+        try:
+            self._instance = await instance.connect(self._loop, conninfo)
+        except Unreachable as failed:
+            return BackendUnreachable(failed.reasons)
+        return BackendConnected(self._instance.address)
+
+    async def _read_either(self, count: int) -> BytesRead | BackendMessage:
+        port, backend = self._port, self._instance
+        assert backend is not None
+        while True:
+            # What the backend has said in one go, the client gets in one go.
+            message = backend.buffered_message()
+            if message is None:
+                await port.flush()
+                message = backend.try_message()
+            if message is not None:
+                return BackendMessage(message)
+            if not count:
+                await backend.readable()
+                continue
+            data = port.try_read(count)
+            if data is not None:
+                return BytesRead(data)
+            await self._either_readable(port.fileno(), backend.fileno())
+
+    async def _either_readable(self, client: int, backend: int) -> None:
+        waiter = self._loop.create_future()
+        for fd in (client, backend):
+            self._loop.add_reader(fd, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            for fd in (client, backend):
+                self._loop.remove_reader(fd)
+
+    async def _begin_relay(self) -> RelayEnded:
+        backend = self._instance
+        assert backend is not None
+        await self._port.flush()
+        self._relay = Relay(
+            self._loop, self._port.sock, backend.sock, bytes(backend.unread)
+        )
+        await self._relay.run()
+        return RelayEnded(self._relay.error)
+
+    async def _forward_cancel(self, packet: bytes) -> CancelForwarded:
+        """Ask every host: the key decides whose it was, and it is the backend's."""
+        failures: list[str] = []
+        for host in self._generation.settings.backend_conninfo.hosts:
+            try:
+                backend = await instance.connect_host(
+                    self._loop,
+                    host,
+                    self._generation.settings.backend_conninfo.connect_timeout,
+                )
+            except Unreachable as failed:
+                failures.extend(failed.reasons)
+                continue
+            try:
+                await backend.send(packet)
+                # PostgreSQL closes when it has sent the signal: so the client's call
+                # returns when that is done, and not before (CAN-09).
+                await backend.wait_for_end()
+            except Gone as gone:
+                failures.append(f"{backend.address}: {gone.error}")
+            finally:
+                backend.close()
+        return CancelForwarded(tuple(failures))
+
+    async def _close(self, *, notify: bool) -> None:
+        if self._instance is not None:
+            self._instance.close()
+        await self._port.close(notify=notify)
+
+    # --- What the log is told ------------------------------------------------------
+
+    def _keys(self) -> dict[str, object]:
+        """Return jsonlog's keys for this session."""
+        startup = self.session.startup
+        return {
+            "user": startup.user if startup else None,
+            "dbname": startup.database if startup else None,
+            "remote_host": self._accepted.host,
+            "remote_port": self._accepted.port,
+        }
+
+    def _log_disconnection(self, seconds: float) -> None:
+        startup = self.session.startup
+        if (
+            self._relay is None
+            or startup is None
+            or not self._generation.settings.log_disconnections
+        ):
+            return
+        milliseconds = int(seconds * 1000)
+        minutes, rest = divmod(milliseconds, 60_000)
+        log.write(
+            Report(
+                severity=Severity.LOG,
+                sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+                message=f"disconnection: session time: {minutes // 60}:"
+                f"{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03} "
+                f"user={startup.user} database={startup.database} "
+                f"host={self._accepted.host} port={self._accepted.port}",
+                event="session.closed",
+            ),
+            {
+                **self._keys(),
+                "octets_from_client": self._relay.octets_from_client,
+                "octets_from_backend": self._relay.octets_from_backend,
+            },
+        )
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,170 @@
+"""One reading of the whole configuration: taken as a whole, or not at all."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgproxy.auth.hba import HbaLine
+from pgproxy.auth.hba_file import load_hba
+from pgproxy.auth.ident import IdentLine, load_ident
+from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.server import system
+from pgproxy.server.tls import TlsConfigurationError, build_context
+from pgproxy.session.policy import Policy
+from pgproxy.settings import conf
+from pgproxy.settings.catalogue import Settings, resolve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """
+    Where the configuration is, as the command line has it.
+
+    Args:
+        directory: What relative paths are relative to (``-D``).
+        config_file: In postgresql.conf's syntax.
+        overrides: ``-c name=value``; they win.
+
+    """
+
+    directory: Path
+    config_file: Path
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """
+    What every session that begins now is ruled by.
+
+    Args:
+        settings: As read.
+        policy: What sessions need of it.
+        tls: None while ``ssl`` is off.
+        sources: Where each value comes from, for those who want to print it.
+        notices: What the administrator should know, though nothing is wrong.
+
+    """
+
+    settings: Settings
+    policy: Policy
+    tls: ssl.SSLContext | None
+    sources: Mapping[str, conf.Source]
+    notices: tuple[Report, ...]
+
+
+class ConfigurationRejected(Exception):
+    """
+    Something is wrong with the configuration.
+
+    Args:
+        problems: All that is wrong, not just the first.
+
+    """
+
+    def __init__(self, problems: tuple[Report, ...]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+
+
+def load(source: Source) -> Generation:
+    """
+    Read settings, rules, maps, certificates and keys.
+
+    Raises:
+        ConfigurationRejected: Something is wrong. Nothing has been changed.
+
+    """
+    found = conf.load(
+        str(source.config_file),
+        overrides=source.overrides,
+        read=system.read_file,
+        list_directory=system.list_directory,
+    )
+    if isinstance(found, conf.Rejected):
+        rejected = f'configuration file "{source.config_file}" contains errors'
+        raise ConfigurationRejected((*found.problems, _fatal(rejected)))
+    settings, directory = found.settings, source.directory
+    hba_path = str(resolve(directory, settings.hba_file))
+    rules = load_hba(
+        hba_path,
+        read=system.read_file,
+        list_directory=system.list_directory,
+        parse_address=system.parse_address,
+        ssl=settings.ssl,
+    )
+    problems, notices = [*rules.problems], [*found.notices, *rules.notices]
+    if rules.problems:
+        problems.append(_fatal(f"could not load {hba_path}"))
+    # PostgreSQL always has a pg_ident.conf, because initdb makes one. Here it only
+    # has to be there if it is asked for, by name or by a rule.
+    maps: tuple[IdentLine, ...] = ()
+    ident_path = str(resolve(directory, settings.ident_file))
+    wanted = "ident_file" in found.sources or any(line.usermap for line in rules.lines)
+    if wanted or Path(ident_path).exists():
+        file = load_ident(
+            ident_path, read=system.read_file, list_directory=system.list_directory
+        )
+        maps = file.lines
+        problems += file.problems
+        notices += file.notices
+        if file.problems:
+            problems.append(_fatal(f"could not load {ident_path}"))
+    context, complete = None, True
+    if settings.ssl:
+        try:
+            context, complete = build_context(settings, directory)
+        except TlsConfigurationError as error:
+            problems.append(error.report)
+    if not complete:
+        notices.append(_no_door())
+    if problems:
+        raise ConfigurationRejected(tuple(problems))
+    return Generation(
+        settings=settings,
+        policy=_policy(settings, rules.lines, maps),
+        tls=context,
+        sources=found.sources,
+        notices=tuple(notices),
+    )
+
+
+def _policy(
+    settings: Settings,
+    lines: tuple[HbaLine, ...],
+    maps: tuple[IdentLine, ...],
+) -> Policy:
+    return Policy(
+        ssl=settings.ssl,
+        hba=lines,
+        ident=maps,
+        ca_loaded=settings.ssl and bool(settings.ssl_ca_file),
+        ssl_min_protocol_version=settings.ssl_min_protocol_version,
+        ssl_max_protocol_version=settings.ssl_max_protocol_version or "TLSv1.3",
+        log_connections=frozenset(settings.log_connections),
+        trace_connection_negotiation=settings.trace_connection_negotiation,
+    )
+
+
+def _fatal(message: str) -> Report:
+    return Report(
+        severity=Severity.FATAL,
+        sqlstate=SqlState.CONFIG_FILE_ERROR,
+        message=message,
+        event="configuration.rejected",
+    )
+
+
+def _no_door() -> Report:
+    return Report(
+        severity=Severity.WARNING,
+        sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
+        message="this Python does not let pgproxy configure all of TLS",
+        detail="Other than PostgreSQL, the server accepts a client that offers only "
+        "foreign ALPN protocols, keeps a TLS 1.2 session cache, offers all of "
+        "OpenSSL's groups, does not name its CAs to clients, and does not log which "
+        "certificate failed.",
+        hint="Run it on CPython 3.11, 3.12 or 3.13 with a shared OpenSSL library.",
+        event="tls.incomplete",
+    )

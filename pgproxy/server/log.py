@@ -1,0 +1,153 @@
+"""
+The log: structlog's only door.
+
+An event is named ``thing.happened`` and holds no value: values are keys, and the
+keys are those of PostgreSQL's jsonlog, so that one dashboard reads both.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from pgproxy.protocol.errors import Report, Severity
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+_LEVELS: Final = {
+    Severity.LOG: "info",
+    Severity.NOTICE: "info",
+    Severity.WARNING: "warning",
+    Severity.ERROR: "error",
+    Severity.FATAL: "error",
+}
+
+
+def printable(text: str) -> str:
+    r"""
+    Return *text* without anything that could forge or hide a line of a log.
+
+    What clients send stands in it: control bytes, and bytes that are not UTF-8,
+    become ``\xNN`` as PostgreSQL writes them (PRX-20).
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    raw = match[0].encode("utf-8", "surrogateescape")
+    return "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+def _print_values(
+    _logger: Any,  # noqa: ANN401 - structlog's signature
+    _name: str,
+    event: MutableMapping[str, Any],
+) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str) and _UNPRINTABLE.search(value):
+            # A detail may have several lines of ours; a client's have no line feed
+            # left, because the core escapes what it quotes in them.
+            lines = value.split("\n") if key in {"detail", "hint"} else [value]
+            event[key] = "\n".join(printable(line) for line in lines)
+    return event
+
+
+def configure(log_format: str) -> None:
+    """
+    Write to standard error from here on.
+
+    Args:
+        log_format: ``console`` or ``json`` (``pgproxy.log_format``).
+
+    """
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if log_format == "console":
+        renderer = _console
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+            _print_values,
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _console(
+    _logger: Any,  # noqa: ANN401 - structlog's signature
+    _name: str,
+    event: MutableMapping[str, Any],
+) -> str:
+    """Write a report as PostgreSQL's stderr log has it, a line for each part."""
+    stamp = event.pop("timestamp")
+    severity = event.pop("error_severity", "LOG")
+    message = event.pop("message", None) or event.pop("event", "")
+    event.pop("event", None)
+    parts = [(severity, message)]
+    parts += [
+        (key.upper(), event.pop(key))
+        for key in ("detail", "hint", "context")
+        if event.get(key)
+    ]
+    who = " ".join(f"{key}={value}" for key, value in event.items() if value)
+    prefix = f"{stamp} [{who}] " if who else f"{stamp} "
+    return "\n".join(
+        f"{prefix}{kind}:  {text.replace(chr(10), chr(10) + chr(9))}"
+        for kind, text in parts
+    )
+
+
+def write(report: Report, session: Mapping[str, object] | None = None) -> None:
+    """
+    Write *report*.
+
+    Args:
+        report: What happened.
+        session: jsonlog's keys for the session it happened in.
+
+    """
+    _write(report, session or {})
+
+
+def write_all(reports: Iterable[Report]) -> None:
+    """Write *reports*, in their order."""
+    for report in reports:
+        _write(report, {})
+
+
+def _write(report: Report, keys: Mapping[str, object]) -> None:
+    parts = {
+        "error_severity": report.severity.value,
+        "state_code": report.sqlstate.value,
+        "message": report.message,
+        "detail": report.detail,
+        "hint": report.hint,
+        "context": report.context,
+        **keys,
+    }
+    emit = getattr(structlog.get_logger(), _LEVELS[report.severity])
+    emit(report.event, **{key: value for key, value in parts.items() if value})
+
+
+def bug(session: Mapping[str, object]) -> None:
+    """Write the exception that is being handled: an error of ours, with its trace."""
+    trace = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    )
+    event: MutableMapping[str, Any] = {"exc_info": True}
+    found = trace(None, "error", event)["exception"]
+    structlog.get_logger().error(
+        "internal.error",
+        error_severity="ERROR",
+        state_code="XX000",
+        message=f"unexpected {found[0]['exc_type']}: {found[0]['exc_value']}",
+        detail="\n".join(
+            f"{frame['filename']}:{frame['lineno']} in {frame['name']}"
+            for frame in found[0]["frames"]
+        ),
+        hint="This is a bug of pgproxy; please report it.",
+        **session,
+    )

@@ -1,0 +1,231 @@
+"""
+HOT: the two directions of a session, once it is logged in.
+
+Raw non-blocking sockets under ``add_reader``/``add_writer``: nothing stands between
+epoll and OpenSSL. Imports nothing of pgproxy; see docs/benchmarks.md before a change.
+"""
+
+import asyncio
+import socket
+import ssl
+from typing import Final
+
+CHUNK: Final = 65536
+"""
+Bytes read at once, and all that one direction of a session can have in flight.
+
+More than the largest TLS record, so that nothing read is left inside OpenSSL where
+no poll would see it.
+"""
+
+# One for all sessions of a worker: what is left in it after a short write is copied
+# out before the callback returns.
+BUFFER: Final = bytearray(CHUNK)
+VIEW: Final = memoryview(BUFFER)
+
+_WANT_READ: Final = (BlockingIOError, ssl.SSLWantReadError)
+# SSL_write only wants to read in the middle of a handshake, and there is none here.
+_WANT_WRITE: Final = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
+
+
+class Relay:
+    """
+    Copies between a client and its backend until one of them closes.
+
+    ::
+
+        client ── forward_to_backend ──▶ backend     one chunk is held back at most
+        client ◀── forward_to_client ─── backend     in either direction
+
+    When the client closes, the backend is told (a half-close) and what it still says
+    goes to the client; when the backend closes, what it has said is delivered first
+    (PRX-11). A reset of either ends both.
+
+    Args:
+        loop: The loop of this worker.
+        client: Non-blocking, plain or TLS.
+        backend: Non-blocking, plain.
+        for_client: What has been read of the backend already.
+
+    Attributes:
+        error: What went wrong with the client's connection, if anything did.
+        octets_from_client: Bytes of payload, this way.
+        octets_from_backend: And that way.
+
+    """
+
+    __slots__ = (
+        "_backend",
+        "_backend_fd",
+        "_client",
+        "_client_fd",
+        "_ended",
+        "_for_backend",
+        "_for_client",
+        "_from_backend_open",
+        "_from_client_open",
+        "_loop",
+        "error",
+        "octets_from_backend",
+        "octets_from_client",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        client: socket.socket,
+        backend: socket.socket,
+        for_client: bytes,
+    ) -> None:
+        self._loop = loop
+        self._client = client
+        self._backend = backend
+        self._client_fd = client.fileno()
+        self._backend_fd = backend.fileno()
+        self._for_client = for_client
+        self._for_backend = b""
+        self._from_client_open = True
+        self._from_backend_open = True
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self.error: str | None = None
+        self.octets_from_client = 0
+        self.octets_from_backend = len(for_client)
+
+    async def run(self) -> None:
+        """Relay until it is over. The sockets are left open."""
+        self._loop.add_reader(self._client_fd, self._forward_to_backend)
+        self._loop.add_reader(self._backend_fd, self._forward_to_client)
+        try:
+            if self._for_client:
+                self._loop.remove_reader(self._backend_fd)
+                self._drain_to_client()
+            # TLS may hold what the client sent along with its last answer.
+            self._forward_to_backend()
+            await self._ended
+        finally:
+            for fd in (self._client_fd, self._backend_fd):
+                self._loop.remove_reader(fd)
+                self._loop.remove_writer(fd)
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    # --- client to backend --------------------------------------------------------
+
+    def _forward_to_backend(self) -> None:
+        if not self._from_client_open or self._for_backend:
+            return
+        try:
+            count = self._client.recv_into(BUFFER)
+        except _WANT_READ:
+            return
+        except ssl.SSLWantWriteError:
+            # An answer to a KeyUpdate has to go out first. The writer that waits for
+            # that tries the read again.
+            self._loop.add_writer(self._client_fd, self._drain_to_client)
+            return
+        except ssl.SSLEOFError:
+            self._client_lost("Connection reset by peer")
+            return
+        except OSError as error:
+            self._client_lost(error.strerror or str(error))
+            return
+        if not count:
+            self._client_closed()
+            return
+        self.octets_from_client += count
+        try:
+            sent = self._backend.send(VIEW[:count])
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            # It has gone, and its last words may still be in the kernel.
+            self._from_client_open = False
+            self._loop.remove_reader(self._client_fd)
+            return
+        if sent < count:
+            # The backend is busy. BUFFER is every session's, so the rest is copied
+            # out of it; and the client is not read until that has gone.
+            self._for_backend = bytes(VIEW[sent:count])
+            self._loop.remove_reader(self._client_fd)
+            self._loop.add_writer(self._backend_fd, self._drain_to_backend)
+
+    def _drain_to_backend(self) -> None:
+        try:
+            sent = self._backend.send(self._for_backend)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._for_backend = b""
+            self._from_client_open = False
+            self._loop.remove_writer(self._backend_fd)
+            return
+        self._for_backend = self._for_backend[sent:]
+        if self._for_backend:
+            return
+        self._loop.remove_writer(self._backend_fd)
+        self._loop.add_reader(self._client_fd, self._forward_to_backend)
+        # TLS may hold the next record already, and no poll would say so.
+        self._forward_to_backend()
+
+    def _client_closed(self) -> None:
+        self._from_client_open = False
+        self._loop.remove_reader(self._client_fd)
+        try:
+            # A session that is idle ends at once, and leaves no lock behind; a query
+            # goes on as it does for a client without a proxy.
+            self._backend.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end()
+
+    def _client_lost(self, error: str) -> None:
+        self.error = error
+        self._end()
+
+    # --- backend to client --------------------------------------------------------
+
+    def _forward_to_client(self) -> None:
+        try:
+            count = self._backend.recv_into(BUFFER)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self._from_backend_open = False
+            self._end()
+            return
+        self.octets_from_backend += count
+        sent = self._send_to_client(VIEW[:count])
+        if sent < count:
+            self._for_client = bytes(VIEW[sent:count])
+            self._loop.remove_reader(self._backend_fd)
+            self._loop.add_writer(self._client_fd, self._drain_to_client)
+
+    def _send_to_client(self, data: memoryview | bytes) -> int:
+        """Send what the client takes of *data*: TLS takes a record at a time."""
+        sent, size = 0, len(data)
+        try:
+            while sent < size:
+                sent += self._client.send(data[sent:])
+        except _WANT_WRITE:
+            pass
+        except OSError as error:
+            self._client_lost(error.strerror or str(error))
+            return size
+        return sent
+
+    def _drain_to_client(self) -> None:
+        if self._for_client:
+            self._for_client = self._for_client[
+                self._send_to_client(self._for_client) :
+            ]
+            if self._for_client:
+                self._loop.add_writer(self._client_fd, self._drain_to_client)
+                return
+        self._loop.remove_writer(self._client_fd)
+        if self._ended.done():
+            return
+        self._loop.add_reader(self._backend_fd, self._forward_to_client)
+        self._forward_to_backend()

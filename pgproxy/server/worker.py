@@ -1,0 +1,140 @@
+"""One process: a loop, a listener, its sessions, and how they end."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from enum import Enum, auto
+from typing import Final
+
+from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.server import log
+from pgproxy.server.driver import Driver, Hooks
+from pgproxy.server.generation import Generation
+from pgproxy.server.listener import Listener
+from pgproxy.server.port import Port
+from pgproxy.server.system import peer_address
+from pgproxy.session.events import CAC, Accepted, Terminated
+
+CLOSING_TIME: Final = 5.0
+"""Seconds that the last messages of a fast shutdown may take to be delivered."""
+
+
+class Shutdown(Enum):
+    """How to stop; PostgreSQL's modes, the gentlest first."""
+
+    SMART = auto()
+    FAST = auto()
+    IMMEDIATE = auto()
+
+
+class Worker:
+    """
+    Serves clients on *sockets*.
+
+    Args:
+        generation: The configuration to begin with.
+        sockets: Listening and non-blocking.
+
+    """
+
+    def __init__(
+        self, generation: Generation, sockets: Sequence[socket.socket]
+    ) -> None:
+        self.generation = generation
+        self._sockets = sockets
+        self._max_connections = generation.settings.max_connections
+        self._drivers: set[Driver] = set()
+        self._admitted: set[Driver] = set()
+        self._mode: Shutdown | None = None
+        self._hooks = Hooks(admit=self._admit)
+        self._loop: asyncio.AbstractEventLoop
+        self._listener: Listener
+        self._tasks: asyncio.TaskGroup
+        self._stop: asyncio.Event
+
+    async def run(self) -> None:
+        """Serve until a shutdown is complete."""
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._listener = Listener(self._loop, self._sockets, self._welcome)
+        async with asyncio.TaskGroup() as self._tasks:
+            self._listener.start()
+            await self._stop.wait()
+            self._listener.close()
+            for driver in tuple(self._drivers):
+                driver.interrupt(Terminated())
+            deadline = 0.0 if self._mode is Shutdown.IMMEDIATE else CLOSING_TIME
+            closing = self._loop.call_later(deadline, self._abort)
+        closing.cancel()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a shutdown has begun."""
+        return self._mode is not None
+
+    def shut_down(self, mode: Shutdown) -> None:
+        """Stop in this *mode*; a second call can only be more urgent."""
+        if self._mode is not None and mode.value <= self._mode.value:
+            return
+        self._mode = mode
+        _log(f"received {mode.name.lower()} shutdown request", "postmaster.stopping")
+        if mode is Shutdown.IMMEDIATE:
+            self._abort()
+        if mode is not Shutdown.SMART or not self._admitted:
+            self._stop.set()
+
+    def _abort(self) -> None:
+        for driver in tuple(self._drivers):
+            driver.abort()
+
+    def _admit(self, driver: Driver) -> CAC:
+        if self._mode is not None:
+            return CAC.SHUTDOWN
+        if len(self._admitted) >= self._max_connections:
+            return CAC.TOOMANY
+        self._admitted.add(driver)
+        return CAC.OK
+
+    def _welcome(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        host, ip = peer_address(address[0])
+        driver = Driver(
+            self._loop,
+            self.generation,
+            Port(self._loop, sock),
+            Accepted(host=host, port=address[1], address=ip),
+            self._hooks,
+        )
+        self._drivers.add(driver)
+        self._tasks.create_task(self._see_through(driver))
+
+    async def _see_through(self, driver: Driver) -> None:
+        try:
+            await driver.run()
+        finally:
+            self._drivers.discard(driver)
+            self._admitted.discard(driver)
+            if self._mode is not None and not self._admitted:
+                self._stop.set()
+
+
+def _log(message: str, event: str) -> None:
+    log.write(
+        Report(
+            severity=Severity.LOG,
+            sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+            message=message,
+            event=event,
+        )
+    )
+
+
+def run_loop(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run *main* on uvloop; where that is missing, on asyncio's own loop."""
+    try:
+        import uvloop  # noqa: PLC0415 - its only door
+
+        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    except ImportError:
+        factory = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())

@@ -1,0 +1,153 @@
+"""What the line of pg_hba.conf that matched means for a client."""
+
+from typing import Final
+
+from pgproxy.auth.certificate import PeerCertificate
+from pgproxy.auth.hba import Client, ClientCert, ClientName, HbaLine, refusal
+from pgproxy.auth.ident import check_usermap
+from pgproxy.protocol.errors import (
+    ConfigFileError,
+    InvalidAuthorization,
+    InvalidPassword,
+    Report,
+    SessionRefused,
+    Severity,
+    SqlState,
+)
+from pgproxy.session.policy import Policy
+
+PASSWORD_METHODS: Final = frozenset({"scram-sha-256", "md5", "password"})
+"""The client is asked something; the name is compared when it has answered."""
+
+
+def log_line(
+    message: str,
+    *,
+    event: str,
+    sqlstate: SqlState = SqlState.SUCCESSFUL_COMPLETION,
+    detail: str | None = None,
+    hint: str | None = None,
+) -> Report:
+    """Return a report of severity LOG: nothing that a client is ever told."""
+    return Report(
+        severity=Severity.LOG,
+        sqlstate=sqlstate,
+        message=message,
+        detail=detail,
+        hint=hint,
+        event=event,
+    )
+
+
+def auth_failed(line: HbaLine, client: Client) -> SessionRefused:
+    """
+    Return the refusal that names the method, whatever it was that failed.
+
+    Source: ``auth_failed`` in auth.c; CERT-06, CERT-16.
+    """
+    kind: type[SessionRefused] = InvalidAuthorization
+    match line.auth_method:
+        case "trust":
+            what = '"trust" authentication'
+        case "cert":
+            what = "certificate authentication"
+        case _:
+            what, kind = "password authentication", InvalidPassword
+    return kind(
+        f'{what} failed for user "{client.user}"', log_detail=line.connection_matched
+    )
+
+
+def authenticated(line: HbaLine, identity: str) -> Report:
+    """
+    Return the line that says who the client has shown to be (CERT-13, CERT-14).
+
+    ``trust`` shows nothing, so there it is a user and no identity.
+    """
+    word = "user" if line.auth_method == "trust" else "identity"
+    return log_line(
+        f'connection authenticated: {word}="{identity}" method={line.auth_method} '
+        f"({line.source}:{line.line_number})",
+        event="connection.authenticated",
+    )
+
+
+def check_certificate(
+    line: HbaLine | None,
+    client: Client,
+    peer: PeerCertificate | None,
+    *,
+    ca_loaded: bool,
+) -> HbaLine:
+    """
+    Return *line* if it lets the client go on to its method.
+
+    The order is PostgreSQL's: a certificate that is wanted and missing is told
+    before ``reject`` is (CERT-03, HBA-87).
+
+    Raises:
+        SessionRefused: There is no line, or it says no.
+
+    Source: ``ClientAuthentication`` in auth.c; CERT-01, CERT-02, HBA-82 to HBA-85.
+
+    """
+    if line is None:
+        raise InvalidAuthorization(refusal(line, client))
+    if line.clientcert is not ClientCert.OFF:
+        if not ca_loaded:
+            raise ConfigFileError(
+                "client certificates can only be checked "
+                "if a root certificate store is available"
+            )
+        if peer is None:
+            raise InvalidAuthorization("connection requires a valid client certificate")
+    if line.auth_method == "reject":
+        raise InvalidAuthorization(refusal(line, client))
+    return line
+
+
+def check_name(
+    line: HbaLine,
+    client: Client,
+    peer: PeerCertificate | None,
+    policy: Policy,
+    log: list[Report],
+) -> None:
+    """
+    Compare the name in the certificate with the user, where *line* asks for it.
+
+    Raises:
+        SessionRefused: They differ, or the certificate has no name.
+
+    Source: ``CheckCertAuth`` in auth.c; CERT-05, CERT-09, CERT-15, ID-14, ID-15.
+
+    """
+    if line.clientcert is not ClientCert.VERIFY_FULL or peer is None:
+        return
+    by_dn = line.clientname is ClientName.DN
+    name = peer.distinguished_name if by_dn else peer.common_name
+    if not name:
+        log.append(
+            log_line(
+                f'certificate authentication failed for user "{client.user}": '
+                "client certificate contains no user name",
+                event="certificate.nameless",
+            )
+        )
+        raise auth_failed(line, client)
+    if line.auth_method == "cert" and "authentication" in policy.log_connections:
+        # The DN even with clientname=CN, and before the comparison (CERT-13).
+        log.append(authenticated(line, peer.distinguished_name))
+    same, reports = check_usermap(policy.ident, line.usermap, name, client.user)
+    log.extend(reports)
+    if same:
+        return
+    if line.auth_method != "cert":
+        log.append(
+            log_line(
+                "certificate validation (clientcert=verify-full) failed for user "
+                f'"{client.user}": {"DN" if by_dn else "CN"} mismatch',
+                event="certificate.mismatch",
+            )
+        )
+    raise auth_failed(line, client)
