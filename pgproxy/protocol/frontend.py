@@ -254,6 +254,14 @@ class StartupMessage:
         return self.get("replication") == "database"
 
     @property
+    def application_name(self) -> str:
+        """What the client calls itself, as PostgreSQL keeps it: in ASCII (NEG-85)."""
+        raw = truncate_name(self.get("application_name")).encode(*TEXT)
+        return "".join(
+            chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in raw
+        )
+
+    @property
     def protocol_options(self) -> tuple[str, ...]:
         """The names that begin with ``_pq_.``, as they came (NEG-56)."""
         return tuple(
