@@ -1,0 +1,54 @@
+"""
+Where the servers differ, and only there: each difference is stated once.
+
+What is not in this list must be the same in PostgreSQL 15, 17, 18 and pgproxy. A
+test asks `differs`, so that what it expects of each is in plain sight.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tests.support.oracles import PG15, PG17, PGPROXY
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """
+    One way in which a server is not like PostgreSQL 18.
+
+    Args:
+        servers: Which ones.
+        why: For what reason.
+
+    """
+
+    servers: frozenset[str]
+    why: str
+
+
+def _of(*servers: str, why: str) -> Difference:
+    return Difference(frozenset(servers), why)
+
+
+DIFFERENCES: Final[Mapping[str, Difference]] = {
+    "NEG-01": _of(PG15, why="direct SSL began with 17: a ClientHello is a length"),
+    "NEG-23": _of(PG15, PG17, why="built with GSSAPI, so they answer G"),
+    "NEG-28": _of(PG15, why="up to 16 no server looks at ALPN"),
+    "NEG-33": _of(
+        PG15,
+        why="up to 16 what came early is not given to TLS: the handshake runs "
+        "beside it (NEG-35, NEG-36)",
+    ),
+    "NEG-42": _of(PG15, PG17, why="3.2 began with 18"),
+    "NEG-47": _of(
+        PGPROXY,
+        why="refuses what decides on who may connect and can be read two ways",
+    ),
+    "CAN-01": _of(PG15, PG17, why="keys of any other length than 4 began with 18"),
+}
+
+
+def differs(statement: str, server: str) -> bool:
+    """Whether *server* is one of those that differ in *statement*."""
+    return server in DIFFERENCES[statement].servers
