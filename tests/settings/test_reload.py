@@ -46,6 +46,6 @@ def test_what_may_not(new: Settings, names: list[str]) -> None:
     ]
     for report in reports:
         assert report.sqlstate is SqlState.CANT_CHANGE_RUNTIME_PARAM
-        assert report.sqlstate == "55P02"
+        assert report.sqlstate.value == "55P02"
         assert report.severity is Severity.LOG
         assert report.event == "settings.restart_needed"
