@@ -1,0 +1,58 @@
+# Every target sets itself up: python3 (3.11 or newer) with pip is all it takes.
+#
+#   make demo    try it: an embedded PostgreSQL, pgproxy in front of it
+#   make test    the tests; what needs a server that is not here is skipped
+#   make check   format, rules, types, layers
+#   make own-coverage   each core module, covered by its own test file alone
+#   make mutants        which changes to the core no test notices (takes hours)
+#
+# PYTHON=python3.13 uses another Python for a new environment; PYTEST_ARGS="-k tls"
+# goes to pytest.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format own-coverage mutants clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/pgproxy demo
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_import_contract.py
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+own-coverage: $(VENV)/test.stamp
+	$(BIN)/python tests/tools/own_coverage.py
+
+mutants: $(VENV)/dev.stamp
+	$(BIN)/mutmut run $(MUTMUT_ARGS)
+	$(BIN)/mutmut results
+
+clean:
+	rm -rf $(VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Debian's python3 may be without ensurepip; then pip puts itself there.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install pip; }
+
+# What is installed holds for as long as pyproject.toml does.
+$(VENV)/%.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
