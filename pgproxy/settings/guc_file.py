@@ -129,24 +129,22 @@ class ConfigFiles:
         errors = 0
         text = content.decode("utf-8", "surrogateescape")
         for number, line in enumerate(text.split("\n"), 1):
-            match parse_line(line):
-                case None:
-                    continue
-                case str(token):
-                    where = f'near token "{token}"' if token else "near end of line"
+            parsed = parse_line(line)
+            if isinstance(parsed, str):
+                where = f'near token "{parsed}"' if parsed else "near end of line"
+                self._complain(
+                    f'syntax error in file "{path}" line {number}, {where}',
+                    SqlState.SYNTAX_ERROR,
+                )
+                errors += 1
+                if errors >= MAX_SYNTAX_ERRORS:
                     self._complain(
-                        f'syntax error in file "{path}" line {number}, {where}',
-                        SqlState.SYNTAX_ERROR,
+                        f'too many syntax errors found, abandoning file "{path}"',
+                        SqlState.PROGRAM_LIMIT_EXCEEDED,
                     )
-                    errors += 1
-                    if errors >= MAX_SYNTAX_ERRORS:
-                        self._complain(
-                            f'too many syntax errors found, abandoning file "{path}"',
-                            SqlState.PROGRAM_LIMIT_EXCEEDED,
-                        )
-                        return
-                case (name, value):
-                    self._store(ConfigVariable(name, value, path, number), depth)
+                    return
+            elif parsed:
+                self._store(ConfigVariable(*parsed, path, number), depth)
 
     def _store(self, variable: ConfigVariable, depth: int) -> None:
         """Keep *variable*, or follow it if it includes something."""

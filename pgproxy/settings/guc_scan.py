@@ -19,7 +19,7 @@ _TOKENS: Final = {
         # A NUL would end the string in C.
         "string": r"'(?:[^'\\\n\0]|\\[^\n\0]|'')*'",
         "unquoted string": f"{_LETTER}(?:{_MORE}|[-._:/])*",
-        "integer": "[-+]?(?:[0-9]+|0x[0-9a-fA-F]+)[a-zA-Z]*",
+        "integer": "[-+]?(?:0x[0-9a-fA-F]+|[0-9]+)[a-zA-Z]*",
         "real": r"[-+]?[0-9]*\.[0-9]*(?:[Ee][-+]?[0-9]+)?",
         "equals": "=",
         "error": r"[\s\S]",

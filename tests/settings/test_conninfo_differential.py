@@ -52,7 +52,7 @@ def theirs(text: str) -> dict[str, str] | str:
                 return unknown.removesuffix(" parameter:")
         return message
     return {
-        option.keyword.decode(): option.val.decode()
+        option.keyword.decode(): option.val.decode("utf-8", "surrogateescape")
         for option in parsed
         if option.val is not None
     }
