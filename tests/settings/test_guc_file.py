@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pytest
 from hypothesis import given
@@ -17,10 +17,14 @@ from pgproxy.settings.guc_file import (
 )
 
 
-class Disk:
-    """Files by path; a number is the errno that opening one fails with."""
+Files = Mapping[str, str | bytes | int]
+"""What is in each file; a number is the errno that opening it fails with."""
 
-    def __init__(self, **files: str | bytes | int) -> None:
+
+class Disk:
+    """Some files, and who has asked for them."""
+
+    def __init__(self, files: Files) -> None:
         self.files = files
         self.asked: list[str] = []
 
@@ -45,8 +49,8 @@ class Disk:
         return found
 
 
-def parse(**files: str | bytes | int) -> ConfigFiles:
-    return Disk(**files).parse()
+def parse(files: str | bytes | int) -> ConfigFiles:
+    return Disk(files).parse()
 
 
 def lines(found: ConfigFiles) -> list[tuple[str, str, str, int]]:
@@ -58,7 +62,7 @@ def messages(found: ConfigFiles) -> list[str]:
 
 
 def test_names_values_and_lines() -> None:
-    found = parse(**{"/etc/a.conf": "a=1\n\n# no\r\nB 'x'\r\na = 2"})
+    found = parse({"/etc/a.conf": "a=1\n\n# no\r\nB 'x'\r\na = 2"})
     assert found.variables == [
         ConfigVariable("a", "1", "/etc/a.conf", 1),
         ConfigVariable("B", "x", "/etc/a.conf", 4),
@@ -68,13 +72,13 @@ def test_names_values_and_lines() -> None:
 
 
 def test_bytes_that_are_no_utf8() -> None:
-    found = parse(**{"/etc/a.conf": b"a = '\xff\xc3\xa9'\n"})
+    found = parse({"/etc/a.conf": b"a = '\xff\xc3\xa9'\n"})
     assert lines(found) == [("a", "\udcffé", "/etc/a.conf", 1)]
 
 
 def test_syntax_errors() -> None:
     """All of them, and what is right around them as well."""
-    found = parse(**{"/etc/a.conf": "a\nb = \n=3\nc = 1 2 3\nd=4\ne"})
+    found = parse({"/etc/a.conf": "a\nb = \n=3\nc = 1 2 3\nd=4\ne"})
     assert messages(found) == [
         'syntax error in file "/etc/a.conf" line 1, near end of line',
         'syntax error in file "/etc/a.conf" line 2, near end of line',
@@ -93,7 +97,7 @@ def test_syntax_errors() -> None:
 
 
 def test_a_hundred_syntax_errors_are_enough() -> None:
-    found = parse(**{"/etc/a.conf": "=\n" * 99 + "a=1\n=\nb=2\n"})
+    found = parse({"/etc/a.conf": "=\n" * 99 + "a=1\n=\nb=2\n"})
     assert len(found.problems) == 101
     assert messages(found)[-1] == (
         'too many syntax errors found, abandoning file "/etc/a.conf"'
@@ -103,14 +107,14 @@ def test_a_hundred_syntax_errors_are_enough() -> None:
 
 
 def test_ninety_nine_are_not() -> None:
-    found = parse(**{"/etc/a.conf": "=\n" * 99 + "b=2\n"})
+    found = parse({"/etc/a.conf": "=\n" * 99 + "b=2\n"})
     assert len(found.problems) == 99
     assert lines(found) == [("b", "2", "/etc/a.conf", 100)]
 
 
 def test_what_is_abandoned_is_one_file() -> None:
     found = parse(
-        **{
+        {
             "/etc/a.conf": "include 'b.conf'\nc=3",
             "/etc/b.conf": "=\n" * 200 + "b=2",
         }
@@ -122,7 +126,7 @@ def test_what_is_abandoned_is_one_file() -> None:
 def test_include() -> None:
     """Where it stands, and relative to the file that it stands in."""
     found = parse(
-        **{
+        {
             "/etc/a.conf": "a=1\nINCLUDE 'sub/b.conf'\na=4\ninclude = '/c.conf'",
             "/etc/sub/b.conf": "a=2\ninclude '../d.conf'",
             "/etc/d.conf": "a=3",
@@ -154,7 +158,7 @@ def test_files_and_directories_that_cannot_be_read(
     number: int, sqlstate: SqlState
 ) -> None:
     found = parse(
-        **{
+        {
             "/etc/a.conf": "include 'b'\ninclude_dir 'd'\nc=3",
             "/etc/b": number,
             "/etc/d": number,
@@ -180,7 +184,7 @@ def test_an_error_without_a_number() -> None:
 
 
 def test_the_first_file_has_to_be_there() -> None:
-    found = Disk().parse("postgresql.conf")
+    found = Disk({}).parse("postgresql.conf")
     assert messages(found) == [
         'could not open configuration file "postgresql.conf": No such file or directory'
     ]
@@ -189,7 +193,7 @@ def test_the_first_file_has_to_be_there() -> None:
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES])
 def test_include_if_exists(number: int) -> None:
     found = parse(
-        **{
+        {
             "/etc/a.conf": "include_if_exists 'b'\nInclude_If_Exists = 'c'",
             "/etc/b": number,
             "/etc/c": "c=1",
@@ -207,7 +211,7 @@ def test_include_if_exists(number: int) -> None:
 
 
 def test_what_an_optional_file_includes_has_to_be_there() -> None:
-    found = parse(**{"/etc/a.conf": "include_if_exists 'b'", "/etc/b": "include 'c'"})
+    found = parse({"/etc/a.conf": "include_if_exists 'b'", "/etc/b": "include 'c'"})
     assert messages(found) == [
         'could not open configuration file "/etc/c": No such file or directory'
     ]
@@ -216,7 +220,7 @@ def test_what_an_optional_file_includes_has_to_be_there() -> None:
 def test_include_dir() -> None:
     """The files that end in .conf, in the order of their bytes, hidden ones not."""
     found = parse(
-        **{
+        {
             "/etc/a.conf": "include_dir 'd'\nz=1",
             "/etc/d/é.conf": "a=6",
             "/etc/d/b.conf": "a=4",
@@ -247,7 +251,7 @@ def test_include_dir() -> None:
 def test_the_order_is_that_of_bytes() -> None:
     """A byte that is no UTF-8 sorts as the byte that it is."""
     disk = Disk(
-        **{
+        {
             "/etc/a.conf": "include_dir 'd'",
             "/etc/d/\udcff.conf": "a=2",
             "/etc/d/\U00010000.conf": "a=1",
@@ -258,7 +262,7 @@ def test_the_order_is_that_of_bytes() -> None:
 
 def test_one_bad_file_does_not_hide_the_next() -> None:
     found = parse(
-        **{
+        {
             "/etc/a.conf": "include_dir 'd'",
             "/etc/d/1.conf": "=",
             "/etc/d/2.conf": "==",
@@ -284,7 +288,7 @@ def test_one_bad_file_does_not_hide_the_next() -> None:
     ],
 )
 def test_includes_that_make_no_sense(line: str, message: str) -> None:
-    disk = Disk(**{"/etc/a.conf": f"{line}\nb=2"})
+    disk = Disk({"/etc/a.conf": f"{line}\nb=2"})
     found = disk.parse()
     assert messages(found) == [message]
     assert found.problems[0].sqlstate is SqlState.INVALID_PARAMETER_VALUE
@@ -299,7 +303,7 @@ def chain(length: int) -> dict[str, str]:
 
 
 def test_ten_levels_are_not_too_deep() -> None:
-    found = Disk(**chain(CONF_FILE_MAX_DEPTH)).parse("/etc/0.conf")
+    found = Disk(chain(CONF_FILE_MAX_DEPTH)).parse("/etc/0.conf")
     assert lines(found) == [("a", "1", "/etc/10.conf", 1)]
     assert found.problems == []
 
@@ -308,7 +312,7 @@ def test_ten_levels_are_not_too_deep() -> None:
 def test_eleven_levels_are(how: str) -> None:
     files = chain(CONF_FILE_MAX_DEPTH + 1)
     files["/etc/10.conf"] = f"{how} '11.conf'\nb=1"
-    found = Disk(**files).parse("/etc/0.conf")
+    found = Disk(files).parse("/etc/0.conf")
     assert messages(found) == [
         'could not open configuration file "11.conf": maximum nesting depth exceeded'
     ]
@@ -321,7 +325,7 @@ def test_a_directory_is_a_level() -> None:
     files["/etc/9.conf"] = "include_dir 'd'"
     files["/etc/d/x.conf"] = "include_dir '../e'"
     files["/etc/e/y.conf"] = "a=1"
-    found = Disk(**files).parse("/etc/0.conf")
+    found = Disk(files).parse("/etc/0.conf")
     assert messages(found) == [
         (
             'could not open configuration file "/etc/e/y.conf": maximum nesting depth '
@@ -333,7 +337,7 @@ def test_a_directory_is_a_level() -> None:
 def test_a_loop_is_told_once() -> None:
     """Two files with two ways to each other: 2,047 ways to be too deep."""
     disk = Disk(
-        **{
+        {
             "/etc/a.conf": "include 'b.conf'\ninclude 'b.conf'",
             "/etc/b.conf": "include 'a.conf'\ninclude_dir '.'\na=1",
         }
@@ -364,7 +368,7 @@ def test_absolute_config_location(location: str, caller: str, path: str) -> None
 @given(st.binary(), st.binary())
 def test_any_bytes_are_read_or_refused(first: bytes, second: bytes) -> None:
     found = parse(
-        **{
+        {
             "/etc/a.conf": first + b"\ninclude 'b'\ninclude_dir '.'",
             "/etc/b": second,
         }
