@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 import click
 
 from pgproxy import __version__
-from pgproxy.auth.hba import HbaLine
+from pgproxy.auth.hba_line import HbaLine
 from pgproxy.protocol.errors import Report
 from pgproxy.server import log, postmaster
 from pgproxy.server.generation import ConfigurationRejected, Generation, Source, load

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgproxy.auth.hba import HbaLine
+from pgproxy.auth.hba_line import HbaLine
 from pgproxy.auth.hba_file import load_hba
 from pgproxy.auth.ident import IdentLine, load_ident
 from pgproxy.protocol.errors import Report, Severity, SqlState

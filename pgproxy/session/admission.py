@@ -3,7 +3,8 @@
 from typing import Final
 
 from pgproxy.auth.certificate import PeerCertificate
-from pgproxy.auth.hba import Client, ClientCert, ClientName, HbaLine, refusal
+from pgproxy.auth.hba import Client, refusal
+from pgproxy.auth.hba_line import ClientCert, ClientName, HbaLine
 from pgproxy.auth.ident import check_usermap
 from pgproxy.protocol.errors import (
     ConfigFileError,

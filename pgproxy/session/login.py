@@ -1,7 +1,8 @@
 """A login, as it passes between the client and the backend."""
 
 from pgproxy.auth.certificate import PeerCertificate
-from pgproxy.auth.hba import Client, HbaLine, Replication
+from pgproxy.auth.hba import Client, Replication
+from pgproxy.auth.hba_line import HbaLine
 from pgproxy.protocol.backend import (
     AUTH_REQ_OK,
     AUTH_REQ_SASL,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgproxy.auth.hba import HbaLine
+from pgproxy.auth.hba_line import HbaLine
 from pgproxy.auth.ident import IdentLine
 
 

@@ -12,12 +12,11 @@ from pgproxy.auth.certificate import CertificateError, PeerCertificate
 from pgproxy.auth.hba import (
     Client,
     Facts,
-    HbaLine,
     Needs,
     Replication,
-    Verdict,
     first_match,
 )
+from pgproxy.auth.hba_line import HbaLine
 from pgproxy.protocol.backend import (
     ErrorResponse,
     NegotiateProtocolVersion,
@@ -363,13 +362,12 @@ class Session:
     def _authorize(self) -> Step:
         assert self.startup is not None
         client = self.client
-        match first_match(self.policy.hba, client, self._facts):
-            case Needs(fact):
-                return self._step(AUTHORIZING, LookUp(fact))
-            case Verdict(found):
-                line = check_certificate(
-                    found, client, self.peer, ca_loaded=self.policy.ca_loaded
-                )
+        found = first_match(self.policy.hba, client, self._facts)
+        if isinstance(found, Needs):
+            return self._step(AUTHORIZING, LookUp(found.fact))
+        line = check_certificate(
+            found.line, client, self.peer, ca_loaded=self.policy.ca_loaded
+        )
         self.line = line
         if line.auth_method not in PASSWORD_METHODS:
             check_name(line, client, self.peer, self.policy, self._log)
