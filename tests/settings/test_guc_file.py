@@ -16,7 +16,6 @@ from pgproxy.settings.guc_file import (
     absolute_config_location,
 )
 
-
 Files = Mapping[str, str | bytes | int]
 """What is in each file; a number is the errno that opening it fails with."""
 
@@ -49,7 +48,7 @@ class Disk:
         return found
 
 
-def parse(files: str | bytes | int) -> ConfigFiles:
+def parse(files: Files) -> ConfigFiles:
     return Disk(files).parse()
 
 
