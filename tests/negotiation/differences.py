@@ -33,12 +33,21 @@ def _of(*servers: str, why: str) -> Difference:
 
 DIFFERENCES: Final[Mapping[str, Difference]] = {
     "NEG-01": _of(PG15, why="direct SSL began with 17: a ClientHello is a length"),
+    "NEG-14": _of(
+        PGPROXY,
+        why="OpenSSL, reading from the socket itself, sends decode_error (50) to a "
+        "client that left during the handshake; PostgreSQL's own BIO hides the end",
+    ),
     "NEG-23": _of(PG15, PG17, why="built with GSSAPI, so they answer G"),
     "NEG-28": _of(PG15, why="up to 16 no server looks at ALPN"),
     "NEG-33": _of(
         PG15,
         why="up to 16 what came early is not given to TLS: the handshake runs "
         "beside it (NEG-35, NEG-36)",
+    ),
+    "NEG-37": _of(
+        PGPROXY,
+        why="has no buffer that could hold unencrypted data, so none to complain of",
     ),
     "NEG-42": _of(PG15, PG17, why="3.2 began with 18"),
     "NEG-47": _of(
