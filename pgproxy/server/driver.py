@@ -47,7 +47,8 @@ from pgproxy.session.events import (
     TimedOut,
 )
 from pgproxy.session.session import Session
-from pgproxy.session.states import CLOSED, RELAY, STARTUP, Step
+from pgproxy.session.states import AUTHORIZING, CLOSED, RELAY, STARTUP, Step
+from pgproxy.settings.conninfo import BackendHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,9 @@ class Driver:
                     log.write(report, self._keys())
                 if step.after in {RELAY, CLOSED}:
                     timer.cancel()
-                elif step.before is STARTUP and step.after is not STARTUP:
-                    # The time for the login begins anew (NEG-66).
+                elif step.before is STARTUP and step.after is AUTHORIZING:
+                    # One span for negotiation, handshake and start-up packet; the
+                    # login has another (NEG-65, NEG-66).
                     timer.cancel()
                     timer = self._start_timer()
                 event = await self._perform_or_interrupt(step)
@@ -269,17 +271,17 @@ class Driver:
 
     async def _forward_cancel(self, packet: bytes) -> CancelForwarded:
         """Ask every host: the key decides whose it was, and it is the backend's."""
+        conninfo = self._generation.settings.backend_conninfo
         failures: list[str] = []
-        for host in self._generation.settings.backend_conninfo.hosts:
+
+        async def ask(host: BackendHost) -> None:
             try:
                 backend = await instance.connect_host(
-                    self._loop,
-                    host,
-                    self._generation.settings.backend_conninfo.connect_timeout,
+                    self._loop, host, conninfo.connect_timeout
                 )
             except Unreachable as failed:
                 failures.extend(failed.reasons)
-                continue
+                return
             try:
                 await backend.send(packet)
                 # PostgreSQL closes when it has sent the signal: so the client's call
@@ -289,6 +291,10 @@ class Driver:
                 failures.append(f"{backend.address}: {gone.error}")
             finally:
                 backend.close()
+
+        async with asyncio.TaskGroup() as requests:
+            for host in conninfo.hosts:
+                requests.create_task(ask(host))
         return CancelForwarded(tuple(failures))
 
     async def _close(self, *, notify: bool) -> None:

@@ -1,12 +1,12 @@
 """One reading of the whole configuration: taken as a whole, or not at all."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgproxy.auth.hba_line import HbaLine
 from pgproxy.auth.hba_file import load_hba
+from pgproxy.auth.hba_line import ConnType, HbaLine
 from pgproxy.auth.ident import IdentLine, load_ident
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import system
@@ -97,6 +97,9 @@ def load(source: Source) -> Generation:
     problems, notices = [*rules.problems], [*found.notices, *rules.notices]
     if rules.problems:
         problems.append(_fatal(f"could not load {hba_path}"))
+    local = [line for line in rules.lines if line.conntype is ConnType.LOCAL]
+    if local:
+        notices.append(_no_socket(local))
     # PostgreSQL always has a pg_ident.conf, because initdb makes one. Here it only
     # has to be there if it is asked for, by name or by a rule.
     maps: tuple[IdentLine, ...] = ()
@@ -153,6 +156,19 @@ def _fatal(message: str) -> Report:
         sqlstate=SqlState.CONFIG_FILE_ERROR,
         message=message,
         event="configuration.rejected",
+    )
+
+
+def _no_socket(lines: Sequence[HbaLine]) -> Report:
+    """Say once for all of them that ``local`` lines are in vain here."""
+    where = ", ".join(f"{line.source}:{line.line_number}" for line in lines)
+    return Report(
+        severity=Severity.NOTICE,
+        sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+        message='"local" records cannot match because pgproxy has no Unix-domain '
+        "socket to listen on",
+        detail=f"They are read and otherwise ignored: {where}.",
+        event="hba.local",
     )
 
 

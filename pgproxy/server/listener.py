@@ -1,6 +1,7 @@
 """Listening sockets: bind, and accept without end."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -162,8 +163,10 @@ class Listener:
                     return
                 continue  # that client has gone again; the next may be there
             sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # It may have gone again, and then there is nothing to set.
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._welcome(sock, (str(address[0]), int(address[1])))
 
     def _pause(self, listening: socket.socket) -> None:
