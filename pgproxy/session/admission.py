@@ -93,7 +93,7 @@ def check_certificate(
 
     """
     if line is None:
-        raise InvalidAuthorization(refusal(line, client))
+        raise InvalidAuthorization(refusal(None, client))
     if line.clientcert is not ClientCert.OFF:
         if not ca_loaded:
             raise ConfigFileError(

@@ -61,8 +61,8 @@ class Login:
         self._tls = tls
         self._application_name = application_name
         self._promise = Promise(line.auth_method, line.connection_matched)
-        self._answer = b""
-        self._answer_limit = 0
+        self._answer: bytes
+        self._answer_limit: int
         self._unbound_sasl = False
 
     def on_backend_message(

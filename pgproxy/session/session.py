@@ -130,7 +130,7 @@ class Session:
         self.line: HbaLine | None = None
         self.failure: SessionRefused | CommunicationError | None = None
         self._event: Event
-        self._log: list[Report] = []
+        self._log: list[Report]
         self._startup = Startup()
         self._direct = False
         self._owed = b""
@@ -170,11 +170,11 @@ class Session:
             case BytesRead():
                 return self._on_bytes_read(event)
             case SSLRequest():
-                return self._on_ssl_request(event)
+                return self._on_ssl_request()
             case GSSENCRequest():
-                return self._on_gssenc_request(event)
+                return self._on_gssenc_request()
             case CancelRequest():
-                return self._on_cancel_request(event)
+                return self._on_cancel_request()
             case StartupMessage():
                 return self._on_startup_message(event)
             case TlsEstablished():
@@ -186,7 +186,7 @@ class Session:
             case InterfacesFound():
                 return self._on_interfaces_found(event)
             case BackendConnected():
-                return self._on_backend_connected(event)
+                return self._on_backend_connected()
             case BackendUnreachable():
                 return self._on_backend_unreachable(event)
             case BackendMessage():
@@ -202,9 +202,9 @@ class Session:
             case BackendGone():
                 return self._on_backend_gone(event)
             case TimedOut():
-                return self._on_timed_out(event)
+                return self._on_timed_out()
             case Terminated():
-                return self._on_terminated(event)
+                return self._on_terminated()
             case unheard_of:
                 assert_never(unheard_of)
 
@@ -225,14 +225,9 @@ class Session:
         self,
         message: str,
         event: str,
-        *,
         sqlstate: SqlState = SqlState.SUCCESSFUL_COMPLETION,
-        detail: str | None = None,
-        hint: str | None = None,
     ) -> None:
-        self._log.append(
-            log_line(message, event=event, sqlstate=sqlstate, detail=detail, hint=hint)
-        )
+        self._log.append(log_line(message, event=event, sqlstate=sqlstate))
 
     def _trace(self, message: str) -> None:
         if self.policy.trace_connection_negotiation:
@@ -272,7 +267,7 @@ class Session:
             return self._step(STARTUP, packet)
         return self._dispatch(packet)
 
-    def _on_ssl_request(self, _event: SSLRequest) -> Step:
+    def _on_ssl_request(self) -> Step:
         # A direct SSL connection gets N: one layer of TLS is enough (NEG-31).
         if self.policy.ssl and self.tls is None:
             self._trace("SSLRequest accepted")
@@ -283,7 +278,7 @@ class Session:
         self._trace("SSLRequest rejected")
         return self._refuse_encryption("SSL")
 
-    def _on_gssenc_request(self, _event: GSSENCRequest) -> Step:
+    def _on_gssenc_request(self) -> Step:
         self._trace("GSSENCRequest rejected")
         return self._refuse_encryption("GSSAPI encryption")
 
@@ -317,7 +312,7 @@ class Session:
         self._log.append(tls_failure(event, self.policy))
         return self._step(CLOSED, Close())
 
-    def _on_cancel_request(self, _event: CancelRequest) -> Step:
+    def _on_cancel_request(self) -> Step:
         # No rule is looked at: the key decides, and it is the backend's (CAN-06).
         return self._step(CANCEL, ForwardCancel(self._startup.packet))
 
@@ -408,7 +403,7 @@ class Session:
             log_hint="Check pgproxy.backend_conninfo, and that the backend is running.",
         )
 
-    def _on_backend_connected(self, _event: BackendConnected) -> Step:
+    def _on_backend_connected(self) -> Step:
         # The bytes that came, never an encoding of what we understood.
         return self._step(LOGIN, Forward(self._startup.packet))
 
@@ -460,7 +455,7 @@ class Session:
             )
         return self._step(CLOSED, Close())
 
-    def _on_timed_out(self, _event: TimedOut) -> Step:
+    def _on_timed_out(self) -> Step:
         # No word to the client in either phase; before its start-up packet is whole
         # not even a close_notify (NEG-65, NEG-66).
         if self.state in {NEW, STARTUP, TLS}:
@@ -476,7 +471,7 @@ class Session:
             )
         return self._step(CLOSED, Close())
 
-    def _on_terminated(self, _event: Terminated) -> Step:
+    def _on_terminated(self) -> Step:
         # A relay does not know where a message ends, so it says nothing; before the
         # start-up packet there is nobody who would understand.
         if self.state in {AUTHORIZING, BACKEND, LOGIN}:

@@ -167,7 +167,11 @@ def test_authorized(
         tls=tls,
         aspects=frozenset({"authorization"}),
     )
-    assert hear(watched, OK)[1] == [line]
+    log: list[Report] = []
+    watched.on_backend_message(OK, log)
+    assert [(report.message, report.event) for report in log] == [
+        (line, "connection.authorized")
+    ]
 
 
 def test_the_name_is_compared_before_the_client_hears_of_success() -> None:
@@ -191,8 +195,13 @@ def test_the_name_is_compared_before_the_client_hears_of_success() -> None:
 
 def test_a_backend_that_asks_for_less() -> None:
     """CERT-20."""
-    with pytest.raises(ConfigFileError):
+    with pytest.raises(ConfigFileError) as caught:
         hear(login(), OK)
+    assert caught.value.log_detail is not None
+    assert caught.value.log_detail.endswith(
+        'Connection matched file "/etc/pg_hba.conf" line 1: '
+        '"hostssl all all all scram-sha-256"'
+    )
     with pytest.raises(ConfigFileError):
         hear(login(), PASSWORD)
 

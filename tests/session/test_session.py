@@ -349,6 +349,9 @@ def test_tls_fails() -> None:
     step = last(session(), *in_clear(SSL_REQUEST), TlsFailed("EOF detected"))
     assert (step.send, step.next) == (b"", Close())
     assert told(step) == ["could not accept SSL connection: EOF detected"]
+    limits = session(ssl_min_protocol_version="TLSv1.3")
+    step = last(limits, *in_clear(SSL_REQUEST), TlsFailed("unsupported protocol"))
+    assert "between TLSv1.3 and TLSv1.3" in str(step.log[0].hint)
 
 
 def test_a_name_with_a_nul_in_it() -> None:
@@ -845,6 +848,15 @@ def test_shutdown_of_a_login(events: list[Event]) -> None:
 # --- What the log is told ------------------------------------------------------------------------
 
 
+def test_connection_authorized() -> None:
+    """TLS-90: with the name of the application, as the start-up packet has it."""
+    named = startup(user="ana", database="app", application_name="psql")
+    step = last(session(), *in_clear(named), ADMITTED, CONNECTED, *said(OK))
+    assert told(step)[-1] == (
+        "connection authorized: user=ana database=app application_name=psql"
+    )
+
+
 def test_connection_received() -> None:
     """NEG-86: before a byte is read; only where it is asked for."""
     step = session().handle(ACCEPTED)
@@ -896,6 +908,8 @@ def test_a_step_says_what_happened() -> None:
     assert ladder.state is State.STARTUP
     assert ladder.startup is None
     assert ladder.failure is None
+    assert ladder.line is None
+    assert session().accepted is None
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=6), st.booleans())
