@@ -187,11 +187,10 @@ class _Reader:
                 _errcode_for_file_access(error),
             )
             return []
-        wanted = [n for n in names if len(n.encode(*TEXT)) >= 6 and n.endswith(".conf")]
+        # What begins with a dot is hidden; so is a file that is called ".conf".
+        wanted = [n for n in names if n.endswith(".conf") and not n.startswith(".")]
         wanted.sort(key=lambda n: n.encode(*TEXT))
-        files = (
-            _canonical(posixpath.join(directory, n)) for n in wanted if n[0] != "."
-        )
+        files = [_canonical(posixpath.join(directory, n)) for n in wanted]
         return [file for file in files if not self.is_directory(file)]
 
     def is_directory(self, path: str) -> bool:
@@ -275,6 +274,13 @@ def _m(error: OSError) -> str:
 
 
 def _errcode_for_file_access(error: OSError) -> SqlState:
-    if isinstance(error, FileNotFoundError):
-        return SqlState.UNDEFINED_FILE
-    return SqlState.CONFIG_FILE_ERROR
+    """Return the SQLSTATE of a failed system call; the function in elog.c."""
+    match error:
+        case FileNotFoundError():
+            return SqlState.UNDEFINED_FILE
+        case PermissionError():
+            return SqlState.INSUFFICIENT_PRIVILEGE
+        case IsADirectoryError() | NotADirectoryError():
+            return SqlState.WRONG_OBJECT_TYPE
+        case _:
+            return SqlState.INTERNAL_ERROR

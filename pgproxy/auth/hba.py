@@ -117,13 +117,11 @@ def first_match(
     Source: ``check_hba`` in hba.c.
     """
     for line in lines:
-        match _matches(line, client, facts):
-            case None:
-                return Verdict(line)
-            case Needs() as needs:
-                return needs
-            case Mismatch():
-                pass
+        why_not = _matches(line, client, facts)
+        if why_not is None:
+            return Verdict(line)
+        if isinstance(why_not, Needs):
+            return why_not
     return Verdict(None)
 
 
@@ -136,10 +134,10 @@ def explain(
     It ends before a line that needs a fact which *facts* does not have.
     """
     for line in lines:
-        why = _matches(line, client, facts)
-        if not isinstance(why, Mismatch):
+        why_not = _matches(line, client, facts)
+        if not isinstance(why_not, Mismatch):
             return
-        yield line, why
+        yield line, why_not
 
 
 def refusal(line: HbaLine | None, client: Client) -> str:

@@ -3,12 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pgproxy.auth.address import (
-    AddressKeyword,
-    AddressRange,
-    AddressSpec,
-    numeric_host,
-)
+from pgproxy.auth.address import AddressRange, AddressSpec, numeric_host
 from pgproxy.auth.lexer import Token
 
 
@@ -102,14 +97,11 @@ class HbaLine:
         Source: ``fill_hba_line``, ``get_hba_options`` in hbafuncs.c.
         """
         address = netmask = None
-        match self.address:
-            case AddressRange():
-                address = numeric_host(self.address.address)
-                netmask = numeric_host(self.address.netmask)
-            case AddressKeyword():
-                address = self.address.value
-            case None:
-                pass
+        if isinstance(self.address, AddressRange):
+            address = numeric_host(self.address.address)
+            netmask = numeric_host(self.address.netmask)
+        elif self.address is not None:
+            address = self.address.value
         options = []
         if self.usermap is not None:
             options.append(f"map={self.usermap}")

@@ -195,9 +195,7 @@ def _print(value: Element, *, escape_msb: bool) -> bytes:
     width = _WIDTHS.get(value.tag)
     if width is None:
         return _dump(value).encode("ascii")
-    octets = value.content
-    if width:
-        octets = _utf8(octets, width)
+    octets = _utf8(value.content, width)
     last = len(octets) - 1
     return b"".join(
         _escape(octet, first=i == 0, last=i == last, escape_msb=escape_msb)
@@ -206,15 +204,20 @@ def _print(value: Element, *, escape_msb: bool) -> bytes:
 
 
 def _utf8(octets: bytes, width: int) -> bytes:
-    """Return a string of *width* octets a character in UTF-8."""
-    if len(octets) % width:
+    """
+    Return a string of *width* octets a character in UTF-8.
+
+    OpenSSL has no certificate with a bad UTF8String. In other strings it leaves out
+    what is no character, half of a surrogate pair too: two names would become one.
+    """
+    if width and len(octets) % width:
         raise DerError("string ends in the middle of a character")
-    characters = (octets[at : at + width] for at in range(0, len(octets), width))
     try:
+        if not width:
+            return octets.decode().encode()
+        characters = (octets[at : at + width] for at in range(0, len(octets), width))
         return "".join(chr(int.from_bytes(c)) for c in characters).encode()
     except (OverflowError, ValueError):
-        # OpenSSL drops a character that is none, and half a surrogate pair is none:
-        # two names would become one.
         raise DerError("string has characters that are none") from None
 
 
