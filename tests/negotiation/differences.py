@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tests.support.oracles import PG15, PG17, PGPROXY
+import pytest
+
+from tests.support.oracles import PG15, PG17, PGPROXY, SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +63,13 @@ DIFFERENCES: Final[Mapping[str, Difference]] = {
 def differs(statement: str, server: str) -> bool:
     """Whether *server* is one of those that differ in *statement*."""
     return server in DIFFERENCES[statement].servers
+
+
+def alike(*statements: str) -> pytest.MarkDecorator:
+    """Run a test against those servers only that differ in none of *statements*."""
+    servers = [
+        server
+        for server in SERVERS
+        if not any(differs(statement, server) for statement in statements)
+    ]
+    return pytest.mark.parametrize("servers", servers, indirect=True)

@@ -4,19 +4,18 @@ import ssl
 
 import pytest
 
-from tests.negotiation.differences import differs
+from tests.negotiation.differences import alike, differs
 from tests.negotiation.test_ssl_request import read_refusal, unsupported
 from tests.support import wire
 from tests.support.client import CLEAN, HandshakeFailedError, context
-from tests.support.endpoints import Servers, log_in
+from tests.support.endpoints import Endpoint, Servers, log_in
 from tests.support.logs import LogLine, commerror
-from tests.support.oracles import PG17, PG18, PGPROXY
+from tests.support.oracles import PG15
 from tests.support.wire import GSSENC_REQUEST, SSL_REQUEST
 
 pytestmark = pytest.mark.interop
 
-direct = pytest.mark.parametrize("servers", [PG17, PG18, PGPROXY], indirect=True)
-"""Direct SSL began with PostgreSQL 17; what 15 makes of it is in test_framing."""
+direct = alike("NEG-01")
 
 versions = pytest.mark.parametrize(
     "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]
@@ -57,31 +56,26 @@ def test_without_alpn(servers: Servers, version: ssl.TLSVersion) -> None:
         ]
 
 
-@versions
-@pytest.mark.parametrize("first", [b"", SSL_REQUEST], ids=["direct", "SSLRequest"])
-@pytest.mark.parametrize(
+alien = pytest.mark.parametrize(
     "alpn",
     [["h2"], ["http/1.1", "h2"], ["PostgreSQL"], ["postgres"], ["postgresql2"]],
     ids=",".join,
 )
+
+
+@direct
+@versions
+@alien
+@pytest.mark.parametrize("asked", [False, True], ids=["direct", "SSLRequest"])
 def test_alien_alpn(
-    servers: Servers, alpn: list[str], first: bytes, version: ssl.TLSVersion
+    servers: Servers, alpn: list[str], asked: bool, version: ssl.TLSVersion
 ) -> None:
     """A list without it is fatal, however TLS began (NEG-28, NEG-30, NEG-78)."""
-    old = differs("NEG-28", servers.kind)
-    if old and not first:
-        pytest.skip("knows no direct SSL")
     server = servers()
     with server.connect() as client:
-        if first:
-            client.send(first)
+        if asked:
+            client.send(SSL_REQUEST)
             assert client.read(1) == b"S"
-        if old:
-            client.start_tls(context(alpn=alpn, versions=(version, version)))
-            assert client.tls is not None
-            assert client.tls.selected_alpn_protocol() is None
-            log_in(client)
-            return
         client.received.clear()
         with pytest.raises(HandshakeFailedError):
             client.start_tls(context(alpn=alpn, versions=(version, version)))
@@ -90,6 +84,17 @@ def test_alien_alpn(
         assert server.log_of(client) == [
             commerror("could not accept SSL connection: no application protocol")
         ]
+
+
+@alien
+@pytest.mark.parametrize("servers", [PG15], indirect=True)
+def test_alien_alpn_is_ignored(servers: Servers, alpn: list[str]) -> None:
+    """Up to PostgreSQL 16 nobody looks at it (NEG-29)."""
+    with servers().connect() as client:
+        client.request_tls(context(alpn=alpn))
+        assert client.tls is not None
+        assert client.tls.selected_alpn_protocol() is None
+        log_in(client)
 
 
 @versions
@@ -130,11 +135,9 @@ def test_two_ssl_requests_inside(servers: Servers) -> None:
         assert read_refusal(client, CLEAN) == unsupported(server, "1234.5679")
 
 
-@direct
+@alike("NEG-01", "NEG-23")
 def test_both_requests_inside(servers: Servers) -> None:
     """SSLRequest N, GSSENCRequest N, then a login (NEG-31)."""
-    if differs("NEG-23", servers.kind):
-        pytest.skip("answers GSSENCRequest with G")
     with servers().connect() as client:
         client.direct_tls()
         for request in (SSL_REQUEST, GSSENC_REQUEST):
@@ -143,28 +146,8 @@ def test_both_requests_inside(servers: Servers) -> None:
         log_in(client)
 
 
-@direct
-@pytest.mark.parametrize(
-    ("asks", "ssl_on", "traced"),
-    [
-        ([SSL_REQUEST], True, ["SSLRequest accepted"]),
-        ([SSL_REQUEST], False, ["SSLRequest rejected"]),
-        ([GSSENC_REQUEST], False, ["GSSENCRequest rejected"]),
-        (
-            [GSSENC_REQUEST, SSL_REQUEST],
-            True,
-            ["GSSENCRequest rejected", "SSLRequest accepted"],
-        ),
-    ],
-    ids=["S", "N", "GSS", "GSS then S"],
-)
-def test_trace_of_requests(
-    servers: Servers, asks: list[bytes], ssl_on: bool, traced: list[str]
-) -> None:
-    """trace_connection_negotiation tells what was asked for and had (NEG-32)."""
-    if GSSENC_REQUEST in asks and differs("NEG-23", servers.kind):
-        pytest.skip("answers GSSENCRequest with G")
-    server = servers(ssl=ssl_on, trace_connection_negotiation="on")
+def trace(server: Endpoint, *asks: bytes) -> list[LogLine]:
+    """Ask, end with a bad packet, and return what is logged before that."""
     with server.connect() as client:
         for ask in asks:
             client.send(ask)
@@ -173,8 +156,29 @@ def test_trace_of_requests(
             client.start_tls()
         client.send(b"\0\0\0\0")
         client.read_end()
-        bad = commerror("invalid length of startup packet")
-        assert server.log_of(client) == [*(LogLine("LOG", t) for t in traced), bad]
+        *lines, last = server.log_of(client)
+        assert last == commerror("invalid length of startup packet")
+        return lines
+
+
+@direct
+@pytest.mark.parametrize(
+    ("ssl_on", "verdict"), [(True, "accepted"), (False, "rejected")]
+)
+def test_trace_of_ssl_request(servers: Servers, ssl_on: bool, verdict: str) -> None:
+    """trace_connection_negotiation tells what was asked for and had (NEG-32)."""
+    server = servers(ssl=ssl_on, trace_connection_negotiation="on")
+    assert trace(server, SSL_REQUEST) == [LogLine("LOG", f"SSLRequest {verdict}")]
+
+
+@alike("NEG-01", "NEG-23")
+def test_trace_of_both_requests(servers: Servers) -> None:
+    """One line for each (NEG-32)."""
+    server = servers(trace_connection_negotiation="on")
+    assert trace(server, GSSENC_REQUEST, SSL_REQUEST) == [
+        LogLine("LOG", "GSSENCRequest rejected"),
+        LogLine("LOG", "SSLRequest accepted"),
+    ]
 
 
 @direct

@@ -7,18 +7,18 @@ clear. Nothing of that may be taken for something that came through TLS.
 
 import pytest
 
-from tests.negotiation.differences import differs
+from tests.negotiation.differences import alike, differs
 from tests.negotiation.test_ssl_request import farewell, read_refusal
 from tests.support import wire
 from tests.support.client import CLEAN, FIN, RST, End, context
 from tests.support.endpoints import Servers, log_in
 from tests.support.logs import LogLine, commerror
-from tests.support.oracles import PG17, PG18, PGPROXY
+from tests.support.oracles import PGPROXY
 from tests.support.wire import GSSENC_REQUEST, SSL_REQUEST, error
 
 pytestmark = pytest.mark.interop
 
-direct = pytest.mark.parametrize("servers", [PG17, PG18, PGPROXY], indirect=True)
+direct = alike("NEG-01")
 
 DETAIL = (
     "This could be either a client-software bug or evidence of an attempted "
@@ -57,12 +57,11 @@ def test_behind_n(servers: Servers, more: bytes) -> None:
         assert (line.message, line.detail) == (AFTER_SSL["M"], DETAIL)
 
 
+@alike("NEG-23")
 @pytest.mark.parametrize("ssl", [True, False], ids=["ssl on", "ssl off"])
 @pytest.mark.parametrize("more", [wire.startup(), SSL_REQUEST], ids=len)
 def test_behind_gssenc_request(servers: Servers, more: bytes, ssl: bool) -> None:
     """The same, with a message of its own (NEG-33, NEG-34)."""
-    if differs("NEG-23", servers.kind):
-        pytest.skip("answers GSSENCRequest with G")
     with servers(ssl=ssl).connect() as client:
         client.send(GSSENC_REQUEST, more)
         assert client.read(1) == b"N"

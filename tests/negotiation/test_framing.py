@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.negotiation.differences import differs
+from tests.negotiation.differences import alike, differs
 from tests.support import wire
 from tests.support.client import CLEAN, FIN, Client, context
 from tests.support.endpoints import Servers, log_in
@@ -67,23 +67,32 @@ def test_no_byte_at_all(servers: Servers, asked: bool) -> None:
         assert server.log_of(client) == []
 
 
-@pytest.mark.parametrize("request_first", [None, wire.SSL_REQUEST, wire.GSSENC_REQUEST])
+@pytest.mark.parametrize("asked", [False, True], ids=["at once", "after N"])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_part_of_a_length(
-    servers: Servers, count: int, request_first: bytes | None
-) -> None:
+def test_part_of_a_length(servers: Servers, count: int, asked: bool) -> None:
     """Logged, unless the client had been answered N: it thinks again (NEG-06)."""
     server = servers(ssl=False)
     with server.connect() as client:
-        if request_first is not None:
-            if request_first == wire.GSSENC_REQUEST and differs("NEG-23", servers.kind):
-                return
-            client.send(request_first)
+        if asked:
+            client.send(wire.SSL_REQUEST)
             assert client.read(1) == b"N"
         client.send(b"\0\0\0"[:count])
         client.fin()
         assert client.read_end() == (b"", FIN)
-        assert server.log_of(client) == ([] if request_first else [INCOMPLETE])
+        assert server.log_of(client) == ([] if asked else [INCOMPLETE])
+
+
+@alike("NEG-23")
+def test_part_of_a_length_after_gssenc_request(servers: Servers) -> None:
+    """The other request counts as well (NEG-06)."""
+    server = servers()
+    with server.connect() as client:
+        client.send(wire.GSSENC_REQUEST)
+        assert client.read(1) == b"N"
+        client.send(b"\0\0")
+        client.fin()
+        assert client.read_end() == (b"", FIN)
+        assert server.log_of(client) == []
 
 
 @pytest.mark.parametrize("after_n", [False, True], ids=["first", "after N"])
@@ -198,8 +207,12 @@ def test_request_with_a_body(servers: Servers, extra: int) -> None:
         assert client.read(1) == b"S"
         client.start_tls()
         log_in(client)
-    if not differs("NEG-23", servers.kind):
-        with server.connect() as client:
-            client.send(wire.packet(wire.GSSENC_REQUEST[4:] + b"x" * extra))
-            assert client.read(1) == b"N"
-            log_in(client)
+
+
+@alike("NEG-23")
+def test_gssenc_request_with_a_body(servers: Servers) -> None:
+    """The same for the other request (NEG-10)."""
+    with servers().connect() as client:
+        client.send(wire.packet(wire.GSSENC_REQUEST[4:] + b"x"))
+        assert client.read(1) == b"N"
+        log_in(client)
