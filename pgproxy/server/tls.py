@@ -1,5 +1,6 @@
 """Settings to an `ssl.SSLContext`; a handshake to an event."""
 
+import errno
 import os
 import re
 import ssl
@@ -111,7 +112,7 @@ def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, 
     )
     try:
         context.set_ciphers(settings.ssl_ciphers)
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ValueError) as error:  # ValueError: it is not even UTF-8
         raise _error(
             "could not set the TLSv1.2 cipher list (no valid ciphers available)"
         ) from error
@@ -121,7 +122,8 @@ def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, 
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if settings.ssl_ca_file:
         _load_client_ca(context, settings.ssl_ca_file, directory)
-        _load_crls(context, settings, directory)
+    # Without a CA they have no effect, and are loaded all the same (TLS-47).
+    _load_crls(context, settings, directory)
     door = Door.open(context)
     if door is None:
         context.set_alpn_protocols(["postgresql"])
@@ -140,7 +142,7 @@ def _load_certificate(
 ) -> None:
     cert, key = settings.ssl_cert_file, settings.ssl_key_file
     try:
-        pem = (directory / cert).read_bytes()
+        pem = _path(directory, cert).read_bytes()
         if not _CERTIFICATE_HEAD.search(pem):
             raise _error(
                 f'could not load server certificate file "{cert}": no start line'
@@ -175,6 +177,14 @@ def _load_certificate(
         ) from error
 
 
+def _path(directory: Path, name: str) -> Path:
+    # The empty name would be the directory itself; to fopen it is no file
+    # (TLS-02, TLS-03).
+    if not name:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return directory / name
+
+
 def check_key_permissions(key: str, directory: Path) -> None:
     """
     Refuse a private key that others could read.
@@ -186,7 +196,7 @@ def check_key_permissions(key: str, directory: Path) -> None:
 
     """
     try:
-        info = (directory / key).stat()
+        info = _path(directory, key).stat()
     except OSError as error:
         raise _error(
             f'could not access private key file "{key}": {error.strerror}',
@@ -243,27 +253,25 @@ def _load_crls(context: ssl.SSLContext, settings: Settings, directory: Path) -> 
         return
     # Check the whole chain: a CA without a CRL fails (TLS-72, TLS-80).
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-    what = "could not load SSL certificate revocation list"
-    if file:
-        try:
-            _load_crl_blocks(context, directory / file)
-        except ssl.SSLError as error:
-            raise _error(f'{what} file "{file}": {ssl_reason(error)}') from error
-        except OSError as error:
-            raise _error(f'{what} file "{file}": {error.strerror}') from error
-    if folder and (directory / folder).is_dir():
-        for path in sorted((directory / folder).iterdir()):
-            if CRL_FILE_NAME.fullmatch(path.name):
-                try:
+    kinds = {"file": file, "directory": folder}
+    where = " or ".join(f'{kind} "{name}"' for kind, name in kinds.items() if name)
+    what = f"could not load SSL certificate revocation list {where}"
+    path = directory / file
+    try:
+        if file:
+            _load_crl_blocks(context, path)
+        if folder and (directory / folder).is_dir():
+            for path in sorted((directory / folder).iterdir()):
+                if CRL_FILE_NAME.fullmatch(path.name):
                     _load_crl_blocks(context, path)
-                except ssl.SSLError as error:
-                    raise _error(
-                        f'{what} directory "{folder}": {path.name}: {ssl_reason(error)}'
-                    ) from error
-                except OSError as error:
-                    raise _error(
-                        f'{what} directory "{folder}": {path.name}: {error.strerror}'
-                    ) from error
+    except (ssl.SSLError, OSError) as error:
+        reason = (
+            ssl_reason(error) if isinstance(error, ssl.SSLError) else error.strerror
+        )
+        raise _error(
+            f"{what}: {reason}",
+            detail=f'It is "{path.name}" that cannot be loaded.' if folder else None,
+        ) from error
 
 
 def _load_crl_blocks(context: ssl.SSLContext, path: Path) -> None:
