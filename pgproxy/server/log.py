@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from pgproxy.protocol.errors import Report, Severity
+from pgproxy.protocol.errors import Report, Severity, SqlState
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -86,6 +86,8 @@ def _console(
     severity = event.pop("error_severity", "LOG")
     message = event.pop("message", None) or event.pop("event", "")
     event.pop("event", None)
+    if event.get("state_code") == SqlState.SUCCESSFUL_COMPLETION:
+        del event["state_code"]
     parts = [(severity, message)]
     parts += [
         (key.upper(), event.pop(key))
