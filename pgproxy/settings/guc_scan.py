@@ -98,7 +98,6 @@ def deescape_quoted_string(token: str) -> str:
             else _ESCAPES.get(match[2], match[2] or b"'")
         ),
         token[1:-1].encode("utf-8", "surrogateescape"),
-        flags=re.DOTALL,
     )
     return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 

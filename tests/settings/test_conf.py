@@ -102,6 +102,14 @@ def test_what_the_command_line_wins_over_is_looked_at() -> None:
     assert problem.context == f'line 1 of configuration file "{FILE}"'
 
 
+def test_a_directory_is_included() -> None:
+    found = load_of(
+        {FILE: b"include_dir 'd'", "/data/d/x.conf": b"port=5"},
+    )
+    assert isinstance(found, Loaded)
+    assert found.sources == {"port": Source("/data/d/x.conf", 1)}
+
+
 def test_an_included_file_is_named() -> None:
     found = load_of(
         {FILE: b"include 'x.conf'", "/data/x.conf": b"\n\nport=5"},
@@ -238,7 +246,9 @@ def test_the_name_that_was_meant(name: str, meant: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["nonsense", "a", "pgproxy.nonsense", "pgproxy.x"])
+@pytest.mark.parametrize(
+    "name", ["nonsense", "a", "sslmode", "pgproxy.nonsense", "pgproxy.x"]
+)
 def test_nothing_is_close_enough(name: str) -> None:
     (problem,) = problems(f"{name} = 1")
     assert problem.sqlstate is SqlState.UNDEFINED_OBJECT

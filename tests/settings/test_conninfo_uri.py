@@ -65,11 +65,16 @@ def test_uri_body(text: str, body: str | None) -> None:
             "postgresql://u:p:q@h",
             [("user", "u"), ("password", "p:q"), ("host", "h")],
         ),
+        (
+            "postgresql://u:p@a@b",
+            [("user", "u"), ("password", "p"), ("host", "a@b")],
+        ),
         ("postgresql://h/a@b", [("host", "h"), ("dbname", "a@b")]),
         # The look-ahead for a user stops at a slash and at nothing else.
         ("postgresql://h?x=@y", [("user", "h?x="), ("host", "y")]),
         ("postgresql://é,[::1]@", [("user", "é,["), ("password", ":1]")]),
         ("postgresql://[::1]", [("host", "::1")]),
+        ("postgresql://[::1],[::2]", [("host", "::1,::2"), ("port", ",")]),
         ("postgresql://[::1]:5433/", [("host", "::1"), ("port", "5433")]),
         ("postgresql://[::1]?port=1", [("host", "::1"), ("port", "1")]),
         ("postgresql://[2001:db8::1],b", [("host", "2001:db8::1,b"), ("port", ",")]),
@@ -109,10 +114,10 @@ def test_uris(uri: str, expected: list[tuple[str, str]]) -> None:
             'IPv6 host address may not be empty in URI: "postgres://[]"',
         ),
         (
-            "postgres://[::1]z",
+            "postgres://[::1]X",
             (
-                'unexpected character "z" at position 17 in URI (expected ":" or "/"): '
-                '"postgres://[::1]z"'
+                'unexpected character "X" at position 17 in URI (expected ":" or "/"): '
+                '"postgres://[::1]X"'
             ),
         ),
         (
@@ -181,7 +186,8 @@ def test_options_come_before_what_is_wrong_behind_them() -> None:
         ("%ff", "\udcff"),
         ("\udcff", "\udcff"),
         ("%c3\udca9", "é"),
-        ("a\tb", "a\tb"),
+        ("\ta\tb\t", "\ta\tb\t"),
+        ("XaX", "XaX"),
         ("+", "+"),
     ],
 )

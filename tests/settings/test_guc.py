@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import pytest
 
-from pgproxy.settings.guc import POSTMASTER, SIGHUP, Context, guc, gucs_of
+from pgproxy.settings.guc import POSTMASTER, SIGHUP, Context, Guc, guc, gucs_of
 from pgproxy.settings.values import INT_MAX, InvalidValue
 
 
@@ -30,26 +30,32 @@ def read_pair(name: str, text: str) -> Pair:
     return Pair(left, right)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    flag: bool = guc(False, SIGHUP, "A switch.")
-    count: int = guc(3, POSTMASTER, "A number.", low=1, high=9)
-    any_count: int = guc(0, SIGHUP, "Any number.")
-    wait: int = guc(60, SIGHUP, "A time.", unit="s")
-    text: str = guc("abc", SIGHUP, "A text.")
-    colour: Colour = guc(
-        Colour.RED, SIGHUP, "A colour.", name="example.colour", values=list(Colour)
-    )
-    pair: Pair = guc(Pair("a", "b"), SIGHUP, "Two.", parse=read_pair)
-    several: tuple[Pair, ...] = guc((), SIGHUP, "A list.")
-    aspects: frozenset[str] = guc(frozenset(), SIGHUP, "A set.")
+@pytest.fixture
+def example() -> type:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Example:
+        flag: bool = guc(False, SIGHUP, "A switch.")
+        count: int = guc(3, POSTMASTER, "A number.", low=1, high=9)
+        any_count: int = guc(0, SIGHUP, "Any number.")
+        wait: int = guc(60, SIGHUP, "A time.", unit="s")
+        text: str = guc("abc", SIGHUP, "A text.")
+        colour: Colour = guc(
+            Colour.RED, SIGHUP, "A colour.", name="example.colour", values=list(Colour)
+        )
+        pair: Pair = guc(Pair("a", "b"), SIGHUP, "Two.", parse=read_pair)
+        several: tuple[Pair, ...] = guc((), SIGHUP, "A list.")
+        aspects: frozenset[str] = guc(frozenset(), SIGHUP, "A set.")
+
+    return Example
 
 
-GUCS = gucs_of(Example)
+@pytest.fixture
+def gucs(example: type) -> dict[str, Guc]:
+    return gucs_of(example)
 
 
-def test_names_and_attributes() -> None:
-    assert {name: setting.attribute for name, setting in GUCS.items()} == {
+def test_names_and_attributes(gucs: dict[str, Guc]) -> None:
+    assert {name: setting.attribute for name, setting in gucs.items()} == {
         "flag": "flag",
         "count": "count",
         "any_count": "any_count",
@@ -60,27 +66,28 @@ def test_names_and_attributes() -> None:
         "several": "several",
         "aspects": "aspects",
     }
-    assert all(setting.name == name for name, setting in GUCS.items())
+    assert all(setting.name == name for name, setting in gucs.items())
 
 
-def test_what_was_declared() -> None:
-    count = GUCS["count"]
+def test_what_was_declared(gucs: dict[str, Guc]) -> None:
+    count = gucs["count"]
     assert (count.default, count.context, count.description) == (
         3,
         Context.POSTMASTER,
         "A number.",
     )
     assert (count.unit, count.low, count.high, count.values) == (None, 1, 9, ())
-    assert (GUCS["any_count"].low, GUCS["any_count"].high) == (0, INT_MAX)
-    assert GUCS["wait"].unit == "s"
-    assert GUCS["flag"].context is Context.SIGHUP
-    assert GUCS["example.colour"].values == (Colour.RED, Colour.GREEN)
+    assert (gucs["any_count"].low, gucs["any_count"].high) == (0, INT_MAX)
+    assert gucs["wait"].unit == "s"
+    assert gucs["flag"].context is Context.SIGHUP
+    assert gucs["example.colour"].values == (Colour.RED, Colour.GREEN)
 
 
-def test_the_defaults_are_those_of_the_fields() -> None:
-    assert Example() == Example(flag=False, count=3, colour=Colour.RED)
+def test_the_defaults_are_those_of_the_fields(example: type) -> None:
+    assert example() == example(flag=False, count=3, colour=Colour.RED)
+    assert (example().wait, example().text, example().several) == (60, "abc", ())
     with pytest.raises(FrozenInstanceError):
-        Example().flag = True  # type: ignore[misc]
+        example().flag = True
 
 
 @pytest.mark.parametrize(
@@ -93,8 +100,8 @@ def test_the_defaults_are_those_of_the_fields() -> None:
         ("pair", "string"),
     ],
 )
-def test_types(name: str, vartype: str) -> None:
-    assert GUCS[name].vartype == vartype
+def test_types(gucs: dict[str, Guc], name: str, vartype: str) -> None:
+    assert gucs[name].vartype == vartype
 
 
 @pytest.mark.parametrize(
@@ -109,8 +116,8 @@ def test_types(name: str, vartype: str) -> None:
         ("pair", "x:y", Pair("x", "y")),
     ],
 )
-def test_parse(name: str, text: str, value: object) -> None:
-    parsed = GUCS[name].parse(text)
+def test_parse(gucs: dict[str, Guc], name: str, text: str, value: object) -> None:
+    parsed = gucs[name].parse(text)
     assert parsed == value
     assert type(parsed) is type(value)
 
@@ -127,9 +134,11 @@ def test_parse(name: str, text: str, value: object) -> None:
         ("pair", "x", "pair has no colon"),
     ],
 )
-def test_parse_refuses(name: str, text: str, message: str) -> None:
+def test_parse_refuses(
+    gucs: dict[str, Guc], name: str, text: str, message: str
+) -> None:
     with pytest.raises(InvalidValue) as refused:
-        GUCS[name].parse(text)
+        gucs[name].parse(text)
     assert refused.value.message == message
 
 
@@ -148,5 +157,5 @@ def test_parse_refuses(name: str, text: str, message: str) -> None:
         ("aspects", frozenset({"b", "a", "c"}), "a, b, c"),
     ],
 )
-def test_show(name: str, value: object, text: str) -> None:
-    assert GUCS[name].show(value) == text
+def test_show(gucs: dict[str, Guc], name: str, value: object, text: str) -> None:
+    assert gucs[name].show(value) == text

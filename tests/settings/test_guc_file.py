@@ -183,9 +183,17 @@ def test_an_error_without_a_number() -> None:
 
 
 def test_the_first_file_has_to_be_there() -> None:
-    found = Disk({}).parse("postgresql.conf")
+    found = Disk({}).parse("./a.conf")
     assert messages(found) == [
-        'could not open configuration file "postgresql.conf": No such file or directory'
+        'could not open configuration file "./a.conf": No such file or directory'
+    ]
+
+
+@pytest.mark.parametrize("name", ["\f", "\xa0", "X"])
+def test_names_that_only_look_empty(name: str) -> None:
+    found = parse({"/etc/a.conf": f"include '{name}'\ninclude_dir '{name}'"})
+    assert messages(found) == [
+        f'could not open configuration file "/etc/{name}": No such file or directory'
     ]
 
 
@@ -295,14 +303,15 @@ def test_includes_that_make_no_sense(line: str, message: str) -> None:
     assert disk.asked == ["/etc/a.conf"]
 
 
-def chain(length: int) -> dict[str, str]:
+def chain(length: int, how: str = "include") -> dict[str, str]:
     """Make files that include one another, and one at the end."""
-    files = {f"/etc/{n}.conf": f"include '{n + 1}.conf'" for n in range(length)}
+    files = {f"/etc/{n}.conf": f"{how} '{n + 1}.conf'" for n in range(length)}
     return {**files, f"/etc/{length}.conf": "a=1"}
 
 
-def test_ten_levels_are_not_too_deep() -> None:
-    found = Disk(chain(CONF_FILE_MAX_DEPTH)).parse("/etc/0.conf")
+@pytest.mark.parametrize("how", ["include", "include_if_exists"])
+def test_ten_levels_are_not_too_deep(how: str) -> None:
+    found = Disk(chain(CONF_FILE_MAX_DEPTH, how)).parse("/etc/0.conf")
     assert lines(found) == [("a", "1", "/etc/10.conf", 1)]
     assert found.problems == []
 
@@ -331,6 +340,12 @@ def test_a_directory_is_a_level() -> None:
             "exceeded"
         )
     ]
+
+
+def test_a_directory_with_the_file_that_includes_it() -> None:
+    found = parse({"/etc/a.conf": "include_dir '.'", "/etc/b.conf": "b=1"})
+    assert messages(found) == ['configuration file recursion in "/etc/a.conf"']
+    assert lines(found) == [("b", "1", "/etc/b.conf", 1)]
 
 
 def test_a_loop_is_told_once() -> None:

@@ -124,6 +124,21 @@ def test_escapes(token: str, value: str) -> None:
     assert deescape_quoted_string(token) == value
 
 
+@pytest.mark.parametrize(
+    ("value", "quoted"),
+    [
+        ("", "''"),
+        ("a", "'a'"),
+        ("it's", "'it''s'"),
+        ("a\\b", "'a\\\\b'"),
+        ("a\nb", "'a\\nb'"),
+        ("\\'\n", "'\\\\''\\n'"),
+    ],
+)
+def test_quote(value: str, quoted: str) -> None:
+    assert quote(value) == quoted
+
+
 TEXT = st.binary().map(
     lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape")
 )
