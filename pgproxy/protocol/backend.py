@@ -67,8 +67,7 @@ class ErrorResponse:
     def encode(self) -> bytes:
         """Return the message."""
         fields = b"".join(
-            key.encode("ascii") + text.encode(*TEXT) + b"\0"
-            for key, text in self.fields
+            key.encode() + text.encode(*TEXT) + b"\0" for key, text in self.fields
         )
         return _message(b"E", fields + b"\0")
 

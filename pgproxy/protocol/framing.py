@@ -49,7 +49,7 @@ def startup_packet_length(head: bytes) -> int:
     Source: "Message Formats" in the PostgreSQL manual; ``ProcessStartupPacket``.
 
     """
-    length = int.from_bytes(head[:LENGTH_SIZE], signed=True)
+    length = int.from_bytes(head[:LENGTH_SIZE])
     if not 8 <= length <= LENGTH_SIZE + MAX_STARTUP_PACKET_LENGTH:
         raise CommunicationError("invalid length of startup packet")
     return length
@@ -76,7 +76,7 @@ def message_length(head: bytes, limit: int) -> int:
     Source: ``pq_getmessage`` in pqcomm.c.
 
     """
-    length = int.from_bytes(head[1:MESSAGE_HEAD_SIZE], signed=True)
+    length = int.from_bytes(head[1:MESSAGE_HEAD_SIZE])
     if not LENGTH_SIZE <= length <= LENGTH_SIZE + limit:
         raise CommunicationError("invalid message length")
     return 1 + length

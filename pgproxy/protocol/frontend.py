@@ -187,18 +187,18 @@ class StartupMessage:
                 f"unsupported frontend protocol {major}.{minor}: "
                 "server supports 3.0 to 3.2"
             )
-        parameters: dict[str, str] = {}
         pairs: list[tuple[str, str]] = []
+        seen: set[str] = set()
         # As ProcessStartupPacket scans: it stops at an empty name, or at one with
         # nothing behind it, and is content if just one byte is left.
         rest = body
-        while rest[:1] not in {b"", b"\0"}:
+        while not rest.startswith(b"\0"):
             name, _end, after = rest.partition(b"\0")
             if not after:
                 break
             value, _end, rest = after.partition(b"\0")
             pair = name.decode(*TEXT), value.decode(*TEXT)
-            if pair[0] in _ONLY_ONCE and pair[0] in parameters:
+            if pair[0] in _ONLY_ONCE & seen:
                 # PostgreSQL takes the last one. We decide on a value that another
                 # program reads again: what can be read two ways is refused.
                 raise ProtocolViolation(
@@ -206,7 +206,7 @@ class StartupMessage:
                 )
             if pair[0] == "replication" and pair[1] != "database":
                 _boolean(pair[1])
-            parameters[pair[0]] = pair[1]
+            seen.add(pair[0])
             pairs.append(pair)
         if len(rest) != 1:
             raise ProtocolViolation(

@@ -124,6 +124,7 @@ def test_authentication_requests() -> None:
     ] == [0, 3, 5, 10, 11, 12]
     assert authentication_request(b"R\0\0\0\x08\0\0\0\x05") == 5
     assert authentication_request(b"R\0\0\0\x0c\0\0\0\x0bdata") == 11
+    assert authentication_request(b"R\0\0\0\x08\1\0\0\0") == 1 << 24
 
 
 @pytest.mark.parametrize("message", [b"R\0\0\0\x04", b"R\0\0\0\x07\0\0\0"])

@@ -140,6 +140,7 @@ def test_major_version_must_be_3(code: int, shown: str) -> None:
         body(b"user", b"a") + b"name\0value",  # a value without an end
         body(b"user", b"a") + b"xy",  # a name without an end
         b"\0" + body(b"user", b"a") + b"\0",  # an empty name ends the scan
+        body(b"user", b"a", b"", b"v") + b"\0",
     ],
 )
 def test_layout(packet: bytes) -> None:
