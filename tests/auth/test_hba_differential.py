@@ -1,0 +1,372 @@
+"""
+The same pg_hba.conf and pg_ident.conf to PostgreSQL itself.
+
+What a line says is compared with the views pg_hba_file_rules and
+pg_ident_file_mappings; what is wrong with it, with the log of a reload: message,
+hint, SQLSTATE and place.
+
+Three servers: 17 and 18 with TLS, and an 18 without, which every test environment
+has; it is not asked about lines that speak of TLS.
+"""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from pgproxy.auth.hba_file import HbaFile, load_hba
+from pgproxy.auth.hba_line import Rule
+from pgproxy.auth.ident import load_ident
+from pgproxy.protocol.errors import Report, SqlState
+from pgproxy.server import system
+from pgproxy.testing.installation import own
+from pgproxy.testing.postgres import Instance
+from tests.support import logs, oracles
+from tests.support.endpoints import wait_until
+from tests.support.pki import Pki
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg asks the views")
+
+pytestmark = pytest.mark.interop
+
+HERE: Final = Path(__file__).parent
+HBA_LINES: Final = (HERE / "lines.hba.conf").read_text("utf-8").split("\n")
+IDENT_LINES: Final = (HERE / "lines.ident.conf").read_text("utf-8").split("\n")
+
+# Which files there are; pg_hba.conf is the first line's, and each line is a rule's
+# whose user tells where it is from.
+FILES: Final[Mapping[str, Mapping[str, bytes]]] = {
+    "HBA-07 NUL": {
+        "pg_hba.conf": b"local all a trust\0x\nmap=x\nlocal all b trust\0x",
+    },
+    "HBA-08 continuation": {
+        "pg_hba.conf": b"lo\\\ncal all \\\r\n a trust\nlocal all b trust # x\\\nx x\n"
+        b'local all c \\ \nlocal all "d\\\ne" trust\nlocal all f trust \\'
+    },
+    "HBA-08 two backslashes": {
+        "pg_hba.conf": b"local all a\\\\\n trust\nlocal all b\\\\\n\nlocal all c trust"
+    },
+    "HBA-13 tokens of a file": {
+        "pg_hba.conf": b'local all x,@names,y trust\nlocal all @"my names" trust\n'
+        b"local @sub/dbs @./sub/../names trust",
+        "names": b'a b, c # d\n"e f"\n@sub/more',
+        "my names": b"a",
+        "sub/more": b"g",
+        "sub/dbs": b"db @more",
+    },
+    "HBA-14 empty": {
+        "pg_hba.conf": b"local all @empty trust\nlocal all a,@empty trust\nlocal @empty",
+        "empty": b"# nothing\n\n",
+    },
+    "HBA-15 missing": {"pg_hba.conf": b"local all @none trust\nlocal all x,@none,y z"},
+    "HBA-16 include": {
+        "pg_hba.conf": b'local all a trust\n"include" "one"\ninclude sub/two,x\n'
+        b"include @name\nlocal all z trust",
+        "one": b"\nlocal all b trust\ninclude sub/two",
+        "sub/two": b"local all c trust\ninclude three",
+        "sub/three": b"local all d trust\nlocal all",
+        "name": b"one",
+    },
+    "HBA-17 missing": {
+        "pg_hba.conf": b"include none\ninclude_if_exists none\nlocal all a trust\n"
+        b"include_if_exists one\n",
+        "one": b"include none\nlocal all b trust",
+    },
+    "HBA-18 include_dir": {
+        "pg_hba.conf": b"include_dir sub\ninclude_dir sub/empty\nlocal all z trust",
+        "sub/10.conf": b"local all ten trust",
+        "sub/A.conf": b"local all A trust",
+        "sub/a.conf": b"local all a trust",
+        "sub/02_b.conf": b"local all two trust\nlocal",
+        "sub/.hidden.conf": b"local all no trust",
+        "sub/.conf": b"local all no trust",
+        "sub/x.conf~": b"local all no trust",
+        "sub/dir.conf/x.conf": b"local all no trust",
+        "sub/empty/x": b"",
+    },
+    "HBA-18 missing": {
+        "pg_hba.conf": b'include_dir none\ninclude_dir ""\ninclude_dir " \t"\nlocal x',
+    },
+    "HBA-19 depth": {
+        "pg_hba.conf": b"local all a trust\ninclude pg_hba.conf",
+    },
+    "HBA-19 depth of @": {
+        "pg_hba.conf": b"local all @names trust\n",
+        "names": b"a @names",
+    },
+    "HBA-45 no entries": {"pg_hba.conf": b"# nothing\n"},
+}
+
+NO_TLS: Final = "embedded"
+"""PostgreSQL 18 without TLS."""
+
+SINCE_18: Final = ("issuer=", "scope=", "validator=", "delegate_ident_mapping=")
+
+# What the log of 17 says in other words.
+REWORDED: Final = {
+    "ident, peer, gssapi, sspi, and cert": "ident, peer, gssapi, sspi, cert, and oauth"
+}
+
+
+class Oracle:
+    """A PostgreSQL, and what it made of files."""
+
+    def __init__(self, kind: str, pki: Pki) -> None:
+        self.kind = kind
+        tls = kind != NO_TLS
+        self.instance = Instance(
+            oracles.find(oracles.PGPROXY if kind == NO_TLS else kind),
+            settings={
+                "logging_collector": "on",
+                "log_destination": "jsonlog",
+                "log_filename": "postgres.log",
+                "ssl": "on" if tls else "off",
+            },
+            files=pki.server_files(ca=False) if tls else {},
+        )
+        self.instance.start()
+        self.connection = psycopg.connect(self.instance.conninfo, autocommit=True)
+
+    def path(self, name: str) -> str:
+        """Return where the file *name* is."""
+        return str(self.instance.data / name)
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write files into the data folder, in folders of theirs."""
+        for name, content in files.items():
+            for folder in reversed(Path(name).parents[:-1]):
+                path = self.instance.data / folder
+                if not path.exists():
+                    path.mkdir()
+                    own(path)
+            self.instance.write(name, content)
+
+    def view(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a view."""
+        return list(self.connection.execute(query).fetchall())
+
+    def rules(self) -> dict[tuple[str, int], Rule | None]:
+        """Return what each line of pg_hba.conf says; None: something is wrong."""
+        rules: dict[tuple[str, int], Rule | None] = {}
+        for file, number, *fields in self.view(
+            "SELECT file_name, line_number, type, database, user_name, address, "
+            "netmask, auth_method, options FROM pg_hba_file_rules"
+        ):
+            kind, database, user_name, address, netmask, method, options = fields
+            rules[posixpath.relpath(file, self.instance.data), number] = kind and Rule(
+                type=kind,
+                database=tuple(database),
+                user_name=tuple(user_name),
+                address=address,
+                netmask=netmask,
+                auth_method=method,
+                options=tuple(options or ()),
+            )
+        return rules
+
+    def maps(self) -> dict[int, tuple[str, str, str] | None]:
+        """Return what each line of pg_ident.conf says; None: something is wrong."""
+        return {
+            number: None if name is None else (name, system_user, pg_user)
+            for number, name, system_user, pg_user in self.view(
+                "SELECT line_number, map_name, sys_name, pg_username "
+                "FROM pg_ident_file_mappings"
+            )
+        }
+
+    def reload(self, *, name: str) -> list[Report]:
+        """Return what a reload says of *name*, which cannot be loaded."""
+        log_file = self.instance.data / "log" / "postgres.json"
+        before = len(logs.read(log_file))
+        end = f"{self.path(name)} was not reloaded"
+        self.connection.execute("SELECT pg_reload_conf()")
+
+        def said() -> list[str]:
+            return [keys["message"] for keys in logs.read(log_file)[before:]]
+
+        wait_until(lambda: end in said(), lambda: f"no {end!r} in {said()}")
+        lines = logs.read(log_file)[before:][: said().index(end)]
+        return [reported(keys) for keys in lines if self.is_about(keys, name)]
+
+    def is_about(self, keys: Mapping[str, str], name: str) -> bool:
+        """Return whether a log line is about files of *name*; others were reloaded."""
+        place = keys.get("context", keys["message"])
+        return str(self.instance.data) in place and (name == "pg_hba.conf") is not (
+            "pg_ident.conf" in place
+        )
+
+
+def reported(keys: Mapping[str, str]) -> Report:
+    """Return a log line as the report that would make it."""
+    message = keys["message"]
+    for old, new in REWORDED.items():
+        message = message.replace(old, new)
+    return Report(
+        severity=logs.LogLine.of(dict(keys)).severity,  # type: ignore[arg-type]
+        sqlstate=SqlState(keys.get("state_code", "00000")),
+        message=message,
+        hint=keys.get("hint"),
+        context=keys.get("context"),
+    )
+
+
+@pytest.fixture(scope="module", params=[oracles.PG17, oracles.PG18, NO_TLS])
+def oracle(request: pytest.FixtureRequest, pki: Pki) -> Iterator[Oracle]:
+    made = Oracle(request.param, pki)
+    yield made
+    made.connection.close()
+    made.instance.remove()
+
+
+def read_hba(oracle: Oracle) -> HbaFile:
+    """Return what we make of the file that *oracle* has."""
+    return load_hba(
+        oracle.path("pg_hba.conf"),
+        ssl=True,
+        parse_address=system.parse_address,
+        read=system.read_file,
+        list_directory=system.list_directory,
+    )
+
+
+def by_place(
+    reports: Iterable[Report],
+) -> dict[str | None, list[Report]]:
+    """Return the reports of each place; what ours are called is no matter."""
+    found: dict[str | None, list[Report]] = {}
+    for report in reports:
+        found.setdefault(report.context, []).append(replace(report, event="report"))
+    return found
+
+
+def rules_of(oracle: Oracle, file: HbaFile) -> dict[tuple[str, int], Rule]:
+    """Return our rules, without what the view does not show."""
+    data = oracle.instance.data
+    return {
+        (posixpath.relpath(line.source, data), line.line_number): replace(
+            line.rule,
+            options=tuple(
+                option
+                for option in line.rule.options
+                if not option.startswith("clientname=")
+            ),
+        )
+        for line in file.lines
+    }
+
+
+def is_ours_alone(report: Report) -> bool:
+    """Return whether PostgreSQL has no such problem, or a later one."""
+    return report.message.endswith("not supported by this build")
+
+
+def asked(oracle: Oracle, line: str) -> bool:
+    """Return whether *line* can be put to *oracle*."""
+    if oracle.kind == NO_TLS and ("hostssl" in line or "cert" in line):
+        return False
+    return oracle.kind != oracles.PG17 or not any(o in line for o in SINCE_18)
+
+
+def test_lines_of_hba(oracle: Oracle) -> None:
+    """Every line says the same, or is refused in the same words."""
+    text = "\n".join(line if asked(oracle, line) else "#" for line in HBA_LINES)
+    oracle.write({"pg_hba.conf": text.encode()})
+    file = read_hba(oracle)
+    their_rules = oracle.rules()
+    their_reports = by_place(oracle.reload(name="pg_hba.conf"))
+    our_rules = rules_of(oracle, file)
+    our_reports = by_place([*file.notices, *file.problems])
+    compared = 0
+    for number, line in enumerate(HBA_LINES, 1):
+        place = f'line {number} of configuration file "{oracle.path("pg_hba.conf")}"'
+        ours = our_reports.get(place, [])
+        if any(is_ours_alone(report) for report in ours):
+            continue
+        assert ours == their_reports.get(place, []), line
+        key = "pg_hba.conf", number
+        assert our_rules.get(key) == their_rules.get(key), line
+        compared += key in their_rules
+    assert compared > 100
+
+
+def test_lines_of_hba_that_are_not_implemented(oracle: Oracle) -> None:
+    """PostgreSQL takes them all, but for a regular expression that is none."""
+    text = "\n".join(line if asked(oracle, line) else "#" for line in HBA_LINES)
+    oracle.write({"pg_hba.conf": text.encode()})
+    their_rules = oracle.rules()
+    refused = {
+        report.context: report.message
+        for report in read_hba(oracle).problems
+        if report.sqlstate is SqlState.FEATURE_NOT_SUPPORTED
+    }
+    assert len(refused) >= 12
+    for number, line in enumerate(HBA_LINES, 1):
+        place = f'line {number} of configuration file "{oracle.path("pg_hba.conf")}"'
+        if place in refused and "/( " not in line:
+            assert their_rules["pg_hba.conf", number] is not None, line
+
+
+@pytest.mark.parametrize("files", FILES.values(), ids=FILES)
+def test_files(oracle: Oracle, files: Mapping[str, bytes]) -> None:
+    """Files in files, lines over lines: the same rules from the same places."""
+    bad = {"bad": b"local"}  # so that the reload fails, and says so
+    first = {"pg_hba.conf": files["pg_hba.conf"] + b"\ninclude bad"}
+    if b"# nothing" in first["pg_hba.conf"]:
+        first["pg_hba.conf"] = files["pg_hba.conf"]
+    oracle.write({**files, **bad, **first})
+    file = read_hba(oracle)
+    rules = oracle.rules()
+    assert rules_of(oracle, file) == {
+        place: rule for place, rule in rules.items() if rule is not None
+    }
+    theirs = oracle.reload(name="pg_hba.conf")
+    # A file that may be missing and is, PostgreSQL complains about all the same.
+    skipped = [r.message.split('"')[1] for r in theirs if r.message.startswith("skip")]
+    ours = by_place([*file.notices, *file.problems])
+    for place, reports in by_place(theirs).items():
+        if any(
+            r.message.split('"')[1:2] == [path] for r in reports for path in skipped
+        ):
+            assert ours.pop(place)[-1:] == reports[-1:]
+        elif "maximum nesting depth" in reports[0].message:
+            # Its SQLSTATE is that of the last system call that failed, whichever.
+            (mine,) = ours.pop(place)
+            assert [replace(mine, sqlstate=r.sqlstate) for r in reports] == reports
+        else:
+            assert ours.pop(place) == reports
+    assert ours == {}
+
+
+def test_lines_of_ident(oracle: Oracle) -> None:
+    """Every line of pg_ident.conf, likewise: ID-01 to ID-07."""
+    oracle.write(
+        {
+            "pg_hba.conf": b"local all all trust",
+            "pg_ident.conf": "\n".join(IDENT_LINES).encode(),
+        }
+    )
+    path = oracle.path("pg_ident.conf")
+    file = load_ident(path, read=system.read_file, list_directory=system.list_directory)
+    our_maps = {
+        line.line_number: (
+            line.usermap,
+            line.system_user.text,
+            line.pg_user.text,
+        )
+        for line in file.lines
+    }
+    their_maps = oracle.maps()
+    assert len(their_maps) > 20
+    our_reports = by_place(file.problems)
+    their_reports = by_place(oracle.reload(name="pg_ident.conf"))
+    for number, line in enumerate(IDENT_LINES, 1):
+        ours = our_reports.get(f'line {number} of configuration file "{path}"', [])
+        if any(is_ours_alone(report) for report in ours):
+            assert their_maps[number] is not None or "/(" in line, line
+            continue
+        theirs = their_reports.get(f'line {number} of configuration file "{path}"', [])
+        assert ours == theirs, line
+        assert our_maps.get(number) == their_maps.get(number), line
