@@ -12,6 +12,7 @@ one ``do_handshake`` of the thread that calls it.
 """
 
 import ctypes
+import os
 import platform
 import sys
 from ctypes import (
@@ -208,7 +209,7 @@ class Door:
 
     def name_client_cas(self, ca_file: str) -> None:
         """Put the subjects in *ca_file* into CertificateRequest, in order (TLS-64)."""
-        names = _lib.SSL_load_client_CA_file(ca_file.encode())
+        names = _lib.SSL_load_client_CA_file(os.fsencode(ca_file))
         _lib.ERR_clear_error()
         if names:
             _lib.SSL_CTX_set_client_CA_list(self._ctx, names)

@@ -7,6 +7,8 @@ client's may sit in a buffer of ours: what was not asked for stays in the kernel
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import ssl
 from typing import Final
@@ -212,6 +214,13 @@ class Port:
         if hasattr(socket, "TCP_QUICKACK"):
             with contextlib.suppress(OSError):
                 self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        # Of a connection that is reset already, wrap_socket would take the descriptor
+        # and fail: nobody could close it.
+        try:
+            self.sock.getpeername()
+        except OSError as error:
+            reset = errno.ECONNRESET
+            raise ConnectionResetError(reset, os.strerror(reset)) from error
         tls = context.wrap_socket(
             self.sock,
             server_side=True,

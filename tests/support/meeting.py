@@ -24,6 +24,7 @@ HANDSHAKE: Final = 22
 # Types of handshake messages; RFC 8446, section 4.
 SERVER_HELLO: Final = 2
 NEW_SESSION_TICKET: Final = 4
+CERTIFICATE: Final = 11
 CERTIFICATE_REQUEST: Final = 13
 
 
@@ -126,6 +127,33 @@ def handshake_messages(received: bytes) -> Iterator[tuple[int, bytes]]:
         size = int.from_bytes(stream[1:4])
         yield stream[0], stream[4 : 4 + size]
         stream = stream[4 + size :]
+
+
+def requested_cas(received: bytes) -> list[bytes]:
+    """
+    Return the names in the CertificateRequest of a TLS 1.2 handshake, in DER.
+
+    ::
+
+        Byte1 length, certificate types
+        Int16 length, signature algorithms
+        Int16 length, any number of: Int16 length, name in DER
+
+    Source: RFC 5246, section 7.4.4.
+    """
+    [body] = [
+        body
+        for kind, body in handshake_messages(received)
+        if kind == CERTIFICATE_REQUEST
+    ]
+    at = 1 + body[0]
+    at += 2 + int.from_bytes(body[at : at + 2])
+    rest, found = body[at + 2 :], []
+    while rest:
+        size = int.from_bytes(rest[:2])
+        found.append(rest[2 : 2 + size])
+        rest = rest[2 + size :]
+    return found
 
 
 class Watcher(Client):
