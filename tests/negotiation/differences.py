@@ -56,6 +56,14 @@ DIFFERENCES: Final[Mapping[str, Difference]] = {
         PGPROXY,
         why="refuses what decides on who may connect and can be read two ways",
     ),
+    "NEG-70": _of(
+        PGPROXY,
+        why="a client that requires channel binding leaves at this point, and the "
+        "log is the only place to tell its owner",
+    ),
+    "NEG-83": _of(
+        PG15, why="up to 16 the send buffer is 8 KiB, and a record no larger"
+    ),
     "CAN-01": _of(PG15, PG17, why="keys of any other length than 4 began with 18"),
 }
 

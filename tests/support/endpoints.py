@@ -16,6 +16,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -33,12 +34,25 @@ DEADLINE: Final = 30.0
 ROLES: Final = (
     "SET password_encryption = 'scram-sha-256'",
     "CREATE ROLE ana LOGIN PASSWORD 'secret'",
+    "CREATE ROLE sam LOGIN PASSWORD 'secret'",
+    "CREATE ROLE pat LOGIN PASSWORD 'secret'",
     "SET password_encryption = 'md5'",
     "CREATE ROLE mo LOGIN PASSWORD 'secret'",
     "CREATE ROLE tom LOGIN",
     "CREATE ROLE rex LOGIN REPLICATION",
+    "CREATE SCHEMA AUTHORIZATION rex",
+    *(
+        f"CREATE ROLE {name} LOGIN"
+        for name in ("cleo", "cora", "dina", "testuser", "ssluser", "nossluser")
+    ),
 )
-"""Passwords as SCRAM and as MD5 has them, none, and one for replication."""
+"""
+Passwords as SCRAM and as MD5 has them, none, and one for replication.
+
+``pat`` is asked for the password itself, ``sam`` for a certificate too; ``rex`` has a
+schema, so that there is something to replicate. The users of the last line are those
+of certificates, and those of PostgreSQL's own t/005.
+"""
 
 HBA: Final = """\
 host all ana 127.0.0.1/32 scram-sha-256
@@ -50,7 +64,8 @@ host replication rex 127.0.0.1/32 trust
 """pg_hba.conf of a server under test, unless it is given another."""
 
 BACKEND_HBA: Final = """\
-local all ana scram-sha-256
+local all ana,sam scram-sha-256
+local all pat password
 local all mo md5
 local all all trust
 local replication all trust
@@ -284,8 +299,9 @@ class Farm:
 
     def remove(self) -> None:
         """Stop all of them."""
-        for _kind, _config, endpoint in self._running:
-            endpoint.remove()
+        # Most of it is waiting.
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda running: running[2].remove(), self._running))
 
 
 @dataclass(frozen=True, slots=True)
