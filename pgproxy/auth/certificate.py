@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pgproxy.auth.der import (
+    BIT_STRING,
     INTEGER,
     SEQUENCE,
     DerError,
@@ -19,6 +20,7 @@ MAX_SERIAL_NUMBER_LENGTH: Final = 1024
 """Octets; RFC 5280 allows 20. Python does not print numbers of any length."""
 
 _VERSION: Final = 0xA0
+_OPTIONAL: Final = (0x81, 0x82, 0xA3)
 
 
 class CertificateError(ValueError):
@@ -117,7 +119,7 @@ def _walk(der: bytes) -> tuple[int, Name, Name]:
             SEQUENCE                 validity
             SEQUENCE                 subject
             SEQUENCE                 subjectPublicKeyInfo
-            ...
+            [1] [2] [3]              each may be missing: two identifiers, extensions
           SEQUENCE                   signatureAlgorithm
           BIT STRING                 signatureValue
 
@@ -128,19 +130,23 @@ def _walk(der: bytes) -> tuple[int, Name, Name]:
 
     """
     certificate = list(elements(only(der).expect(SEQUENCE)))
-    if len(certificate) != 3:
-        raise DerError("certificate has not three parts")
-    tbs = list(elements(certificate[0].expect(SEQUENCE)))
+    if [e.tag for e in certificate] != [SEQUENCE, SEQUENCE, BIT_STRING]:
+        raise DerError("certificate is not made of three parts")
+    tbs = list(elements(certificate[0].content))
     if tbs and tbs[0].tag == _VERSION:
         del tbs[0]
-    if len(tbs) < 6:
-        raise DerError("certificate lacks fields")
+    # All fields are looked at: with one that is too short, what belongs to it would
+    # be taken for those behind it.
+    tags = [e.tag for e in tbs]
+    optional = [tag for tag in _OPTIONAL if tag in tags]
+    if tags != [INTEGER, *[SEQUENCE] * 5, *optional]:
+        raise DerError("certificate has not the fields of one")
     serial, _signature, issuer, _validity, subject = tbs[:5]
     return _serial_number(serial), parse_name(issuer), parse_name(subject)
 
 
 def _serial_number(element: Element) -> int:
-    content = element.expect(INTEGER)
+    content = element.content
     if len(content) > MAX_SERIAL_NUMBER_LENGTH:
         raise DerError("serial number is too long")
     return integer(content)
