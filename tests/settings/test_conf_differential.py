@@ -14,7 +14,7 @@ import pytest
 
 from pgproxy.settings.catalogue import GUCS
 from pgproxy.settings.conf import Loaded, load
-from pgproxy.testing.installation import NotInstalledError, embedded
+from tests.support.oracles import PGPROXY, find
 
 pytestmark = pytest.mark.interop
 
@@ -154,12 +154,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def postgres() -> Path:
-    try:
-        return embedded().bin_dir / "postgres"
-    except NotInstalledError as error:
-        if os.environ.get("PGPROXY_REQUIRE_ORACLES"):
-            raise
-        pytest.skip(str(error))
+    return find(PGPROXY).bin_dir / "postgres"
 
 
 @pytest.fixture(scope="module")

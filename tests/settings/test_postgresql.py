@@ -1,20 +1,12 @@
 """The names of PostgreSQL's settings, held against servers where there are any."""
 
-import os
 import subprocess
-from collections.abc import Callable
 
 import pytest
 
 from pgproxy.settings.catalogue import GUCS
 from pgproxy.settings.postgresql import NAMES, OLD_NAMES
-from pgproxy.testing.installation import (
-    Installation,
-    NotInstalledError,
-    celerp,
-    debian,
-    embedded,
-)
+from tests.support.oracles import PG15, PG17, PGPROXY, find
 
 
 @pytest.mark.parametrize(
@@ -57,24 +49,13 @@ def test_what_has_no_prefix_is_a_name_of_postgresql() -> None:
     assert {name for name in GUCS if "." not in name} <= NAMES
 
 
-SERVERS: dict[str, Callable[[], Installation]] = {
-    "18": embedded,
-    "17": celerp,
-    "15": lambda: debian(15),
-}
-
-
 @pytest.mark.interop
-@pytest.mark.parametrize("version", SERVERS)
-def test_what_a_server_knows(version: str) -> None:
-    try:
-        server = SERVERS[version]().bin_dir / "postgres"
-    except NotInstalledError as error:
-        if os.environ.get("PGPROXY_REQUIRE_ORACLES"):
-            raise
-        pytest.skip(str(error))
+@pytest.mark.parametrize("server", [PGPROXY, PG17, PG15])
+def test_what_a_server_knows(server: str) -> None:
+    """What is behind pgproxy is an 18."""
+    postgres = find(server).bin_dir / "postgres"
     known = subprocess.run(
-        [server, "--describe-config"], capture_output=True, check=True, text=True
+        [postgres, "--describe-config"], capture_output=True, check=True, text=True
     ).stdout.splitlines()
     names = {line.split("\t")[0] for line in known}
     assert len(names) > 300
