@@ -23,6 +23,9 @@ no poll would see it.
 BUFFER: Final = bytearray(CHUNK)
 VIEW: Final = memoryview(BUFFER)
 
+TERMINATE: Final = b"X\0\0\0\x04"
+"""The last message of a client that ends its session."""
+
 _WANT_READ: Final = (BlockingIOError, ssl.SSLWantReadError)
 # SSL_write only wants to read in the middle of a handshake, and there is none here.
 _WANT_WRITE: Final = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
@@ -65,6 +68,7 @@ class Relay:
         "_from_backend_open",
         "_from_client_open",
         "_loop",
+        "_terminated",
         "error",
         "octets_from_backend",
         "octets_from_client",
@@ -86,6 +90,7 @@ class Relay:
         self._for_backend = b""
         self._from_client_open = True
         self._from_backend_open = True
+        self._terminated = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self.error: str | None = None
         self.octets_from_client = 0
@@ -135,6 +140,7 @@ class Relay:
             self._client_closed()
             return
         self.octets_from_client += count
+        self._terminated = BUFFER.endswith(TERMINATE, 0, count)
         try:
             sent = self._backend.send(VIEW[:count])
         except BlockingIOError:
@@ -180,7 +186,10 @@ class Relay:
             self._end()
 
     def _client_lost(self, error: str) -> None:
-        self.error = error
+        # Behind a Terminate PostgreSQL reads no further, so it never learns of the
+        # clients that then close without a close_notify: pg8000 is one of many.
+        if not self._terminated:
+            self.error = error
         self._end()
 
     # --- backend to client --------------------------------------------------------
