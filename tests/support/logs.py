@@ -29,13 +29,17 @@ class LogLine:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the lines that are complete; what is no JSON came from elsewhere."""
+    """Return the lines that are complete."""
     try:
         text = path.read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
         return []
-    lines = text.split("\n")[:-1]
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    return parse(text.rpartition("\n")[0])
+
+
+def parse(text: str) -> list[dict[str, Any]]:
+    """Return the lines of *text*; what is no JSON came from elsewhere."""
+    return [json.loads(line) for line in text.split("\n") if line.startswith("{")]
 
 
 def commerror(message: str, **more: str) -> LogLine:

