@@ -64,7 +64,9 @@ DIFFERENCES: Final[Mapping[str, Difference]] = {
     "NEG-83": _of(
         PG15, why="up to 16 the send buffer is 8 KiB, and a record no larger"
     ),
+    "TLS-60": _of(PG15, PG17, why="X25519 is among the groups from 18 on"),
     "CAN-01": _of(PG15, PG17, why="keys of any other length than 4 began with 18"),
+    "CAN-04": _of(PGPROXY, why="the backend has the keys, and notes it in its own log"),
 }
 
 

@@ -39,12 +39,18 @@ class Pki:
         server = issuing.server("localhost", "127.0.0.1")
         client_ca = Authority.root([("O", "pgproxy tests"), ("CN", "client CA")])
         write_certificates(folder / "root.crt", root.certificate)
+        write_certificates(folder / "client-ca.crt", client_ca.certificate)
         return cls(folder, root, client_ca, server)
 
     @property
     def root_file(self) -> Path:
         """The file of whom a client has to trust."""
         return self.folder / "root.crt"
+
+    @property
+    def client_ca_file(self) -> Path:
+        """The file of whom a server has to trust; a client had better not."""
+        return self.folder / "client-ca.crt"
 
     def server_files(self, *, ca: bool = False) -> Mapping[str, bytes]:
         """Return what lies in a server's data folder; *ca*: it asks clients."""
