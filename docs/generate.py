@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""
+Write the pages that are lists of what the code has: run it after a change there.
+
+::
+
+    python docs/generate.py
+
+``tests/test_docs.py`` fails while a page says something else than the code.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pgproxy.session.events import Event
+from pgproxy.session.states import TRANSITIONS, State
+from pgproxy.settings.catalogue import LogConnections, Settings
+from pgproxy.settings.conf import PREFIX
+from pgproxy.settings.conninfo import HARMLESS, REFUSED, USED
+from pgproxy.settings.describe import Row, describe
+from pgproxy.settings.guc import Context
+
+REFERENCE: Final = Path(__file__).parent / "reference"
+
+MARK: Final = "<!-- Written by docs/generate.py; change the code, not this page. -->"
+
+CONTEXTS: Final[Mapping[Context, str]] = {
+    Context.POSTMASTER: "start",
+    Context.SIGHUP: "reload",
+}
+
+SETTINGS_HEAD: Final = """\
+Settings stand in `pgproxy.conf`, in the syntax of `postgresql.conf`: quotes, comments,
+units, `include`, `include_if_exists` and `include_dir` as there. `-c NAME=VALUE` on the
+command line wins over the file. `pgproxy check -D DIR` prints how they are understood.
+
+A setting with a name of PostgreSQL's means what it means there. What PostgreSQL does
+not have begins with `pgproxy.`. A setting of PostgreSQL's, or of an extension, that is not
+listed here is accepted, has no effect, and is named in one NOTICE; any other name is an
+error. So a `postgresql.conf` can be given to pgproxy as it is: read the NOTICE.
+
+**Applies at** says what it takes to change a setting: a `reload` (`pgproxy reload`, or
+SIGHUP), or a new `start`. A reload takes all of the new configuration or, if anything is
+wrong, none of it: see [Differences](differences.md#configuration).
+
+The name of a file is relative to the folder that `-D` names; that of an included file, to
+the file that includes it.
+"""
+
+CONNINFO: Final = """\
+The value is a connection string as libpq has it, in either form:
+
+```pgproxy.conf
+pgproxy.backend_conninfo = 'host=/run/postgresql port=5432'
+pgproxy.backend_conninfo = 'postgresql://db1.internal:5432,db2.internal:5433/'
+```
+
+Hosts are tried in their order, until one can be connected to. No environment variable and
+no service file is read. TLS to the backend is not implemented.
+"""
+
+SESSION_HEAD: Final = """\
+A session is one connection of a client. Whatever happens to it is an **event**; in each
+**state** only some events can happen, and each leads to one of a few states. What is not
+on this page cannot happen: the code has the same table, and asks it at every step.
+"""
+
+STATES: Final[Mapping[State, str]] = {
+    State.NEW: "The client has connected; its first byte is waited for.",
+    State.STARTUP: "A start-up packet is read, in clear or inside TLS.",
+    State.TLS: "The TLS handshake is under way.",
+    State.AUTHORIZING: "Who asks is known; pg_hba.conf is asked whether they may.",
+    State.BACKEND: "They may, as far as it is decided here; the backend is connected to.",
+    State.LOGIN: "Client and backend talk about the login, message by message.",
+    State.RELAY: "The login is done; bytes are copied both ways.",
+    State.CANCEL: "A CancelRequest is passed on.",
+    State.CLOSED: "Over.",
+}
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Yield every page that is written here, and what it has to say."""
+    yield REFERENCE / "settings.md", settings_page()
+    yield REFERENCE / "session.md", session_page()
+
+
+# --- Settings --------------------------------------------------------------------------
+
+
+def settings_page() -> str:
+    """Return the page of all settings, in the order of `Settings`."""
+    rows = describe(Settings(), {})
+    ours = [row for row in rows if row.name.startswith(PREFIX)]
+    theirs = [row for row in rows if row not in ours]
+    return _page(
+        "# Settings",
+        MARK,
+        SETTINGS_HEAD,
+        "## PostgreSQL's own",
+        _settings_table(theirs),
+        "## Only pgproxy's",
+        _settings_table(ours),
+        "## What can stand in log_connections",
+        _log_connections(),
+        "## What can stand in pgproxy.backend_conninfo",
+        CONNINFO,
+        _conninfo_options(),
+    )
+
+
+def _log_connections() -> str:
+    return (
+        f"A list of {_code(LogConnections)}; or `all`; or a boolean, as up to PostgreSQL 17: `on` is all "
+        f"but `{LogConnections.SETUP_DURATIONS}`. "
+        f"`{LogConnections.SETUP_DURATIONS}` is accepted and logs nothing yet."
+    )
+
+
+def _conninfo_options() -> str:
+    used = [(_code(sorted(USED)), "used")]
+    harmless = [
+        (_code([name]), f"accepted as {_code(values)}, the rest refused: {reason}")
+        for name, (values, _refused, reason) in HARMLESS.items()
+    ]
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in REFUSED.items():
+        by_reason.setdefault(reason, []).append(name)
+    refused = [
+        (_code(names), f"refused: {reason}") for reason, names in by_reason.items()
+    ]
+    return _table(("Options", ""), [*used, *harmless, *refused])
+
+
+def _settings_table(rows: Iterable[Row]) -> str:
+    return _table(
+        ("Name", "Type", "Default", "Applies at", ""),
+        [
+            (
+                f"`{row.name}`",
+                _type(row),
+                _code([row.boot_val]),
+                CONTEXTS[row.context],
+                row.short_desc,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _type(row: Row) -> str:
+    match row.vartype:
+        case "enum":
+            return ", ".join(
+                f"`{value}`" if value else "empty" for value in row.enumvals
+            )
+        case "integer":
+            unit = f" {row.unit}" if row.unit else ""
+            return f"integer, {row.min_val} to {row.max_val}{unit}"
+        case _:
+            return row.vartype
+
+
+# --- The session -----------------------------------------------------------------------
+
+
+def session_page() -> str:
+    """Return the page of all states, drawn and as a table."""
+    anywhere = _anywhere()
+    return _page(
+        "# The states of a session",
+        MARK,
+        SESSION_HEAD,
+        _diagram(anywhere),
+        "Left out of the drawing, because they end a session wherever they happen: "
+        + _code(event.__name__ for event in anywhere)
+        + ".",
+        "## States",
+        _table(
+            ("State", "What it means"),
+            [(f"`{state.name}`", STATES[state]) for state in State],
+        ),
+        "## What leads from where to where",
+        _table(
+            ("In", "this happens", "which is", "and leads to"),
+            [
+                (f"`{before.name}`", f"`{event.__name__}`", _summary(event), _names(to))
+                for (before, event), to in TRANSITIONS.items()
+                if event not in anywhere
+            ],
+        ),
+        "## What ends a session in more than one state",
+        _table(
+            ("This happens", "which is", "in"),
+            [
+                (f"`{event.__name__}`", _summary(event), _names(states))
+                for event, states in anywhere.items()
+            ],
+        ),
+    )
+
+
+def _anywhere() -> Mapping[type[Event], Sequence[State]]:
+    """Return the events that lead to CLOSED from several states, and to nothing else."""
+    found: dict[type[Event], list[State]] = {}
+    elsewhere = set()
+    for (before, event), to in TRANSITIONS.items():
+        found.setdefault(event, []).append(before)
+        if to != {State.CLOSED}:
+            elsewhere.add(event)
+    return {
+        event: states
+        for event, states in found.items()
+        if len(states) > 1 and event not in elsewhere
+    }
+
+
+def _diagram(left_out: Iterable[type[Event]]) -> str:
+    edges: dict[tuple[State, State], list[str]] = {}
+    for (before, event), to in TRANSITIONS.items():
+        if event not in left_out:
+            for after in _in_order(to):
+                edges.setdefault((before, after), []).append(event.__name__)
+    return "\n".join(
+        [
+            "```mermaid",
+            "stateDiagram-v2",
+            f"    [*] --> {State.NEW.name}",
+            *(
+                f"    {before.name} --> {after.name}: {', '.join(events)}"
+                for (before, after), events in edges.items()
+            ),
+            f"    {State.CLOSED.name} --> [*]",
+            "```",
+        ]
+    )
+
+
+def _summary(event: type[Event]) -> str:
+    """Return the first paragraph of the docstring, without reST's marks."""
+    text = (event.__doc__ or "").strip().split("\n\n", 1)[0]
+    return " ".join(text.replace("``", "`").split())
+
+
+def _names(states: Iterable[State]) -> str:
+    return _code(state.name for state in _in_order(states))
+
+
+def _in_order(states: Iterable[State]) -> list[State]:
+    return [state for state in State if state in set(states)]
+
+
+# --- Markdown --------------------------------------------------------------------------
+
+
+def _page(*parts: str) -> str:
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" if word else "empty" for word in words)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+        for line in lines
+    )
+
+
+def main() -> None:
+    """Write all pages."""
+    for path, text in pages():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
