@@ -103,7 +103,7 @@ class Port:
                 await ready(self._loop, self.fileno())
                 continue
             except OSError as error:
-                raise IncompleteRead(0, error.strerror) from error
+                raise IncompleteRead(0, reason(error)) from error
             if not head:
                 raise IncompleteRead(0)
             return head[0]
@@ -141,13 +141,8 @@ class Port:
                 chunk = self.sock.recv(count - len(self._partial))
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return None
-            except ssl.SSLEOFError:
-                # No close_notify: to PostgreSQL that is a reset (NEG-68).
-                raise self._incomplete("Connection reset by peer") from None
-            except ssl.SSLError as error:
-                raise self._incomplete(ssl_reason(error)) from error
             except OSError as error:
-                raise self._incomplete(error.strerror) from error
+                raise self._incomplete(reason(error)) from error
             if not chunk:
                 raise self._incomplete(None)
             self._partial += chunk
@@ -190,7 +185,7 @@ class Port:
                 await ready(self._loop, self.fileno())
             except OSError as error:
                 self._unsent.clear()
-                raise IncompleteRead(0, error.strerror) from error
+                raise IncompleteRead(0, reason(error)) from error
             else:
                 del self._unsent[:sent]
 
@@ -230,6 +225,10 @@ class Port:
         self.sock = tls
         while True:
             try:
+                # OpenSSL answers an end that it reads with an alert; PostgreSQL keeps
+                # it from OpenSSL and answers nothing (NEG-14, NEG-79).
+                if self._has_ended():
+                    raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF detected")
                 tls.do_handshake()
             except ssl.SSLWantReadError:
                 await ready(self._loop, tls.fileno())
@@ -238,6 +237,12 @@ class Port:
             else:
                 self.ssl_in_use = True
                 return tls
+
+    def _has_ended(self) -> bool:
+        try:
+            return not socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
 
     # --- The end -------------------------------------------------------------------
 
@@ -277,6 +282,16 @@ class Port:
             while left > 0 and (gone := len(socket.socket.recv(sock, 65536))):
                 left -= gone
         sock.close()
+
+
+def reason(error: OSError) -> str:
+    """Return what the log is told of *error*, which ended a connection."""
+    if isinstance(error, ssl.SSLEOFError):
+        # No close_notify: to PostgreSQL that is a reset (NEG-68).
+        return os.strerror(errno.ECONNRESET)
+    if isinstance(error, ssl.SSLError):
+        return ssl_reason(error)
+    return error.strerror or str(error)
 
 
 def ssl_reason(error: ssl.SSLError) -> str:
