@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from pgproxy.testing.authority import write_private
 from pgproxy.testing.postgres import Instance, conf
@@ -116,6 +117,8 @@ class Endpoint(ABC):
         self.kind = kind
         self.port = port
         self.log_file = log_file
+        self._marks: WeakKeyDictionary[Client, int] = WeakKeyDictionary()
+        """How long the log was when each client came."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -124,7 +127,11 @@ class Endpoint(ABC):
 
     def connect(self) -> Client:
         """Connect, and send nothing."""
-        return Client(self.address)
+        # The system gives out a port again, to another connection, within a run.
+        mark = logs.size(self.log_file)
+        client = Client(self.address)
+        self._marks[client] = mark
+        return client
 
     def log_of(self, client: Client) -> list[LogLine]:
         """
@@ -136,20 +143,21 @@ class Endpoint(ABC):
         with self.connect() as marker:
             marker.send(b"\0\0\0\0")
             marker.read_end()
-            self._wait_for_port(marker.local_port)
+            wait_until(
+                lambda: bool(self._lines_of(marker)),
+                lambda: (
+                    f"no line of port {marker.local_port} in {self.log_file}:\n"
+                    f"{self.log_text()}"
+                ),
+            )
+        return [LogLine.of(keys) for keys in self._lines_of(client)]
+
+    def _lines_of(self, client: Client) -> list[dict[str, Any]]:
         return [
-            LogLine.of(keys)
-            for keys in logs.read(self.log_file)
+            keys
+            for keys in logs.read(self.log_file, self._marks[client])
             if keys.get("remote_port") == client.local_port
         ]
-
-    def _wait_for_port(self, port: int) -> None:
-        wait_until(
-            lambda: any(
-                keys.get("remote_port") == port for keys in logs.read(self.log_file)
-            ),
-            lambda: f"no line of port {port} in {self.log_file}:\n{self.log_text()}",
-        )
 
     def log_text(self) -> str:
         """Return the log as it is."""

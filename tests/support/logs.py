@@ -28,13 +28,21 @@ class LogLine:
         )
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the lines that are complete."""
+def read(path: Path, start: int = 0) -> list[dict[str, Any]]:
+    """Return the lines that are complete, from the byte *start* on."""
     try:
-        text = path.read_text("utf-8", "surrogateescape")
+        data = path.read_bytes()[start:]
     except FileNotFoundError:
         return []
-    return parse(text.rpartition("\n")[0])
+    return parse(data.rpartition(b"\n")[0].decode("utf-8", "surrogateescape"))
+
+
+def size(path: Path) -> int:
+    """Return how many bytes the log has by now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def parse(text: str) -> list[dict[str, Any]]:
