@@ -35,11 +35,6 @@ def _of(*servers: str, why: str) -> Difference:
 
 DIFFERENCES: Final[Mapping[str, Difference]] = {
     "NEG-01": _of(PG15, why="direct SSL began with 17: a ClientHello is a length"),
-    "NEG-14": _of(
-        PGPROXY,
-        why="OpenSSL, reading from the socket itself, sends decode_error (50) to a "
-        "client that left during the handshake; PostgreSQL's own BIO hides the end",
-    ),
     "NEG-23": _of(PG15, PG17, why="built with GSSAPI, so they answer G"),
     "NEG-28": _of(PG15, why="up to 16 no server looks at ALPN"),
     "NEG-33": _of(
