@@ -164,7 +164,8 @@ class Login:
                 "client closed the connection when it was offered SCRAM without "
                 "channel binding",
                 event="channel_binding.missing",
-                hint="A backend without TLS cannot offer channel binding. If the "
-                "client requires it, set channel_binding=prefer there.",
+                hint="A client does so to ask its user for the password. If it does so "
+                "because it requires channel binding, which a backend without TLS "
+                "cannot offer, set channel_binding=prefer there.",
             ),
         )

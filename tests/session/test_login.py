@@ -291,8 +291,9 @@ def test_a_client_that_needs_channel_binding() -> None:
         "client closed the connection when it was offered SCRAM without channel binding"
     )
     assert report.hint == (
-        "A backend without TLS cannot offer channel binding. If the client requires "
-        "it, set channel_binding=prefer there."
+        "A client does so to ask its user for the password. If it does so because it "
+        "requires channel binding, which a backend without TLS cannot offer, set "
+        "channel_binding=prefer there."
     )
 
 
