@@ -93,7 +93,7 @@ def full_mask(address: IPAddress) -> IPAddress:
     return _mask(address, address.max_prefixlen)
 
 
-_STRTOL: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?=[0-9])0*+([0-9]*)")
+_STRTOL: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?=[0-9])0*+([0-9]{0,3})")
 
 
 def cidr_mask(numbits: str, address: IPAddress) -> IPAddress | None:
@@ -109,7 +109,7 @@ def cidr_mask(numbits: str, address: IPAddress) -> IPAddress | None:
     if match is None:
         return None
     sign, digits = match.groups()
-    if len(digits) > 3 or (sign == "-" and digits):
+    if sign == "-" and digits:
         return None
     bits = int(digits or "0")
     return _mask(address, bits) if bits <= address.max_prefixlen else None
@@ -134,10 +134,10 @@ def numeric_host(address: IPAddress) -> str:
     Source: ``inet_ntop6`` in the C library.
     """
     number = int(address)
-    if address.version == 6 and number >> 32 in _DOTTED and number > 0xFFFF:
-        head = "::ffff:" if number >> 32 else "::"
-        return f"{head}{IPv4Address(number & 0xFFFFFFFF)}"
-    return str(address)
+    head = _DOTTED.get(number >> 32)
+    if head is None or address.version == 4 or number <= 0xFFFF:
+        return str(address)
+    return f"{head}{IPv4Address(number & 0xFFFFFFFF)}"
 
 
-_DOTTED: Final = (0, 0xFFFF)
+_DOTTED: Final = {0: "::", 0xFFFF: "::ffff:"}

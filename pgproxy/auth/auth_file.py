@@ -112,7 +112,7 @@ class _Reader:
         for number, raw in logical_lines(data):
             here = (_context(path, number), *where)
             before = len(self.problems)
-            fields = tuple(self.fields(raw, path, depth, here))
+            fields = self.fields(raw, path, depth, here)
             if not fields or len(self.problems) > before:
                 continue
             if len(fields) == 2 and (word := fields[0][0].text) in _DIRECTIVES:
@@ -130,23 +130,23 @@ class _Reader:
 
     def fields(
         self, raw: bytes, path: str, depth: int, here: _Where
-    ) -> Iterable[Field]:
-        """Yield the fields of a line; one that an empty ``@file`` emptied is gone."""
-        at, before = 0, len(self.problems)
-        while at < len(raw) and len(self.problems) == before:
-            tokens: list[Token] = []
-            more = True
-            while more and len(self.problems) == before:
-                token, at, more = next_token(raw, at)
-                if token is None:
-                    break
-                name = token.text[1:]
-                if token.text.startswith("@") and name and not token.quoted:
-                    tokens += self.expand(name, path, depth, here)
-                else:
-                    tokens.append(token)
-            if tokens:
-                yield tuple(tokens)
+    ) -> tuple[Field, ...]:
+        """Return the fields of a line; one that an empty ``@file`` empties is gone."""
+        found: list[list[Token]] = []
+        before = len(self.problems)
+        token, at, comma = next_token(raw, 0)
+        goes_on = False
+        while token is not None and len(self.problems) == before:
+            if not goes_on:
+                found.append([])
+            name = token.text[1:]
+            if token.text.startswith("@") and name and not token.quoted:
+                found[-1] += self.expand(name, path, depth, here)
+            else:
+                found[-1].append(token)
+            goes_on = comma
+            token, at, comma = next_token(raw, at)
+        return tuple(tuple(tokens) for tokens in found if tokens)
 
     def expand(self, name: str, path: str, depth: int, here: _Where) -> list[Token]:
         """Return all tokens of the file that ``@name`` stands for."""

@@ -185,17 +185,16 @@ def _matches(line: HbaLine, client: Client, facts: Facts) -> Mismatch | Needs | 
 
 def _conntype(line: HbaLine, client: Client) -> Mismatch | None:
     """No client comes over a Unix-domain socket or with GSSAPI (HBA-71, HBA-73)."""
-    match line.conntype:
-        case ConnType.LOCAL:
-            return Mismatch.LOCAL
-        case ConnType.HOSTSSL if not client.ssl_in_use:
-            return Mismatch.SSL
-        case ConnType.HOSTNOSSL if client.ssl_in_use:
-            return Mismatch.NO_SSL
-        case ConnType.HOSTGSSENC:
-            return Mismatch.GSS
-        case _:
-            return None
+    conntype, ssl = line.conntype, client.ssl_in_use
+    if conntype is ConnType.LOCAL:
+        return Mismatch.LOCAL
+    if conntype is ConnType.HOSTSSL and not ssl:
+        return Mismatch.SSL
+    if conntype is ConnType.HOSTNOSSL and ssl:
+        return Mismatch.NO_SSL
+    if conntype is ConnType.HOSTGSSENC:
+        return Mismatch.GSS
+    return None
 
 
 def _address(line: HbaLine, client: Client, facts: Facts) -> Mismatch | Needs | None:

@@ -154,7 +154,7 @@ def _rfc2253_attribute(attribute: Attribute) -> str:
     if short_name is None:
         return f"{attribute.type}={_dump(attribute.value)}"
     value = _print(attribute.value, escape_msb=True)
-    return f"{short_name}={value.decode('ascii')}"
+    return f"{short_name}={value.decode()}"
 
 
 def slash_form(name: Name) -> str:

@@ -61,16 +61,11 @@ _FAMILIES: Final[Mapping[str, str]] = {
 }
 
 
-def _short_names() -> dict[str, str]:
-    names: dict[str, str] = {}
-    for family, text in _FAMILIES.items():
-        words = text.split()
-        for rest, name in zip(words[::2], words[1::2], strict=True):
-            names[family + rest] = name
-    return names
-
-
-SHORT_NAMES: Final[Mapping[str, str]] = _short_names()
+SHORT_NAMES: Final[Mapping[str, str]] = {
+    family + rest: name
+    for family, text in _FAMILIES.items()
+    for rest, name in zip(text.split()[::2], text.split()[1::2], strict=True)
+}
 """From dotted decimal to short name: ``2.5.4.3`` is ``CN``."""
 
 COMMON_NAME: Final = "2.5.4.3"

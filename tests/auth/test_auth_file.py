@@ -105,6 +105,7 @@ def test_lines() -> None:
                 "d/a.conf": b"a",
                 "d/\u00e9.conf": b"e",
                 "d/\udcff.conf": b"ff",
+                "d/\uffe9.conf": b"ef",
                 "d/.conf": b"no",
                 "d/.hid.conf": b"no",
                 "d/x.conf~": b"no",
@@ -112,11 +113,15 @@ def test_lines() -> None:
                 "d/x.CONF": b"no",
                 "d/sub.conf/x.conf": b"no",
             },
-            ["two", "ten", "A", "a", "e", "ff"],
+            ["two", "ten", "A", "a", "e", "ef", "ff"],
         ),
         (b"include_dir d", {"d/1.conf": b"include 2", "d/2": b"a"}, ["a"]),
         (b"include_dir d", {"d/none": b"a"}, []),
         (b"include_dir d/../e/", {"e/a.conf": b"a"}, ["a"]),
+        (b"include_dir X", {"X/a.conf": b"a"}, ["a"]),
+        (b"include_dir \x0b", {"\x0b/a.conf": b"a"}, ["a"]),
+        # An absolute path is taken as it is.
+        (b"include /a//b/../c", {"/a//b/../c": b"a"}, ["a"]),
     ],
 )
 def test_included(
@@ -334,6 +339,13 @@ def test_skipped() -> None:
         ),
     )
     assert text(file) == ["last"]
+
+
+def test_skipped_deep_down() -> None:
+    """The way there is told, the nearest line first."""
+    file = read({TOP: b"include more", "/etc/pg/more": b"\ninclude_if_exists none"})
+    (notice,) = file.notices
+    assert notice.context == f"{where(2, '/etc/pg/more')}\n{where(1)}"
 
 
 @pytest.mark.parametrize("line", [b"include %d", b"x @%d", b"include_if_exists %d"])

@@ -524,6 +524,20 @@ def test_missing_file() -> None:
     ]
 
 
+def test_directory() -> None:
+    """What is included is read as well."""
+    rule = b"local all all trust"
+    files = Files({HBA: b"include_dir d", "/etc/pg/d/a.conf": rule})
+    file = load_hba(
+        HBA,
+        ssl=True,
+        parse_address=parse_address,
+        read=files.read,
+        list_directory=files.list_directory,
+    )
+    assert [line.source for line in file.lines] == ["/etc/pg/d/a.conf"]
+
+
 def notice(message: str, hint: str | None = None) -> Report:
     return Report(
         severity=Severity.LOG,

@@ -142,6 +142,12 @@ def test_files() -> None:
     ]
 
 
+def test_directory() -> None:
+    files = Files({IDENT: b"include_dir d", "/etc/pg/d/a.conf": b"m s u"})
+    file = load_ident(IDENT, read=files.read, list_directory=files.list_directory)
+    assert [line.source for line in file.lines] == ["/etc/pg/d/a.conf"]
+
+
 def test_missing_file() -> None:
     """ID-04."""
     files = Files({})

@@ -36,6 +36,7 @@ def quoted(*words: str) -> list[Token]:
         (b"", []),
         (b" \t\r ", []),
         (b"a", [bare("a")]),
+        (b"XaX", [bare("XaX")]),
         (b"host all all", [bare("host"), bare("all"), bare("all")]),
         # HBA-01: blanks are space, tab and CR, and nothing else.
         (b" a\tb\rc ", [bare("a"), bare("b"), bare("c")]),
@@ -152,6 +153,7 @@ def test_keyword(token: Token, keyword: bool) -> None:
         # The backslash that is left is before the joint, so it does not join again.
         (b"a\\\\\n\nb", [(1, b"a\\"), (3, b"b")]),
         (b"\\\n\\\na\nb", [(1, b"a"), (4, b"b")]),
+        (b"a\n\\\nb", [(1, b"a"), (2, b"b")]),
         (b"a\r\\\n\nb", [(1, b"a"), (3, b"b")]),
         # HBA-07: a NUL hides the end of its line too.
         (b"a\0b\nc\nd", [(1, b"ac"), (2, b"d")]),

@@ -194,6 +194,7 @@ NAMES: list[tuple[list[Pair | list[Pair]], str, str]] = [
         "/CN=#030204F0",
     ),
     ([(CN, tlv(BIT_STRING, b"\0"))], "CN=#030100", "/CN=#030100"),
+    ([(CN, tlv(BIT_STRING, b"\x07\x80"))], "CN=#03020780", "/CN=#03020780"),
     ([(CN, tlv(0x30, utf8("a")))], "CN=#30030C0161", "/CN=#30030C0161"),
     ([(CN, tlv(GENERAL, b"a"))], "CN=#1B0161", "/CN=#1B0161"),
 ]
