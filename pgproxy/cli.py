@@ -103,7 +103,7 @@ def check(
     try:
         generation = load(_source(directory, config_file, overrides))
     except ConfigurationRejected as rejected:
-        for report in rejected.problems:
+        for report in rejected.at_start():
             _print_report(report)
         sys.exit(EXIT_FAILED)
     for report in generation.notices:

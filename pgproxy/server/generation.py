@@ -1,8 +1,8 @@
 """One reading of the whole configuration: taken as a whole, or not at all."""
 
 import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgproxy.auth.hba_file import load_hba
@@ -54,18 +54,63 @@ class Generation:
     notices: tuple[Report, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    What is wrong with one part of the configuration.
+
+    Args:
+        problems: All that is wrong with it.
+        at_start: How PostgreSQL sums them up when it does not start (FATAL); None if
+            the last of them does.
+        at_reload: And when it goes on with what it has (LOG).
+
+    """
+
+    problems: tuple[Report, ...]
+    at_start: str | None
+    at_reload: str
+
+
 class ConfigurationRejected(Exception):
     """
     Something is wrong with the configuration.
 
     Args:
-        problems: All that is wrong, not just the first.
+        faults: Of every part that is wrong, not just of the first.
 
     """
 
-    def __init__(self, problems: tuple[Report, ...]) -> None:
-        super().__init__(f"{len(problems)} problems")
-        self.problems = problems
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(f"{len(faults)} faults")
+        self.faults = faults
+
+    def at_start(self) -> Iterator[Report]:
+        """Yield what the log is told of a server that does not start (TLS-91)."""
+        for fault in self.faults:
+            *others, last = fault.problems
+            yield from others
+            if fault.at_start is None:
+                yield replace(last, severity=Severity.FATAL)
+            else:
+                yield last
+                yield _rejected(Severity.FATAL, fault.at_start)
+
+    def at_reload(self) -> Iterator[Report]:
+        """Yield what the log is told of one that goes on as it was (TLS-92)."""
+        for fault in self.faults:
+            for problem in fault.problems:
+                yield replace(problem, severity=Severity.LOG)
+            yield _rejected(Severity.LOG, fault.at_reload)
+
+
+def _rejected(severity: Severity, message: str) -> Report:
+    return Report(
+        severity=severity,
+        sqlstate=SqlState.CONFIG_FILE_ERROR,
+        message=message,
+        event="configuration.rejected",
+    )
 
 
 def load(source: Source) -> Generation:
@@ -83,8 +128,10 @@ def load(source: Source) -> Generation:
         list_directory=system.list_directory,
     )
     if isinstance(found, conf.Rejected):
-        rejected = f'configuration file "{source.config_file}" contains errors'
-        raise ConfigurationRejected((*found.problems, _fatal(rejected)))
+        summary = f'configuration file "{source.config_file}" contains errors'
+        raise ConfigurationRejected(
+            Fault(found.problems, summary, f"{summary}; no changes were applied")
+        )
     settings, directory = found.settings, source.directory
     hba_path = str(resolve(directory, settings.hba_file))
     rules = load_hba(
@@ -94,9 +141,8 @@ def load(source: Source) -> Generation:
         parse_address=system.parse_address,
         ssl=settings.ssl,
     )
-    problems, notices = [*rules.problems], [*found.notices, *rules.notices]
-    if rules.problems:
-        problems.append(_fatal(f"could not load {hba_path}"))
+    notices = [*found.notices, *rules.notices]
+    faults = _file_faults(hba_path, rules.problems)
     local = [line for line in rules.lines if line.conntype is ConnType.LOCAL]
     if local:
         notices.append(_no_socket(local))
@@ -110,20 +156,19 @@ def load(source: Source) -> Generation:
             ident_path, read=system.read_file, list_directory=system.list_directory
         )
         maps = file.lines
-        problems += file.problems
         notices += file.notices
-        if file.problems:
-            problems.append(_fatal(f"could not load {ident_path}"))
+        faults += _file_faults(ident_path, file.problems)
     context, complete = None, True
     if settings.ssl:
         try:
             context, complete = build_context(settings, directory)
         except TlsConfigurationError as error:
-            problems.append(error.report)
+            summary = "SSL configuration was not reloaded"
+            faults.append(Fault((error.report,), None, summary))
     if not complete:
         notices.append(_no_door())
-    if problems:
-        raise ConfigurationRejected(tuple(problems))
+    if faults:
+        raise ConfigurationRejected(*faults)
     return Generation(
         settings=settings,
         policy=_policy(settings, rules.lines, maps),
@@ -150,13 +195,10 @@ def _policy(
     )
 
 
-def _fatal(message: str) -> Report:
-    return Report(
-        severity=Severity.FATAL,
-        sqlstate=SqlState.CONFIG_FILE_ERROR,
-        message=message,
-        event="configuration.rejected",
-    )
+def _file_faults(path: str, problems: tuple[Report, ...]) -> list[Fault]:
+    if not problems:
+        return []
+    return [Fault(problems, f"could not load {path}", f"{path} was not reloaded")]
 
 
 def _no_socket(lines: Sequence[HbaLine]) -> Report:

@@ -9,6 +9,7 @@ from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import log, pid_file
 from pgproxy.server.generation import (
     ConfigurationRejected,
+    Fault,
     Generation,
     Source,
     load,
@@ -79,7 +80,7 @@ def _load(source: Source) -> Generation:
     try:
         return load(source)
     except ConfigurationRejected as rejected:
-        log.write_all(rejected.problems)
+        log.write_all(rejected.at_start())
         raise CannotStart from rejected
 
 
@@ -156,19 +157,30 @@ class _Postmaster:
         _log("received SIGHUP, reloading configuration files", "postmaster.reloading")
         try:
             new = load(self._source)
-            problems = changed_postmaster_settings(
-                self._worker.generation.settings, new.settings
-            )
+            self._check_unchanged(new)
         except ConfigurationRejected as rejected:
-            problems = rejected.problems
-        if problems:
-            log.write_all(problems)
-            _log(
-                "configuration was not reloaded; no changes were applied",
-                "settings.rejected",
-            )
+            log.write_all(rejected.at_reload())
+            # PostgreSQL applies what it can; a proxy with half a configuration may
+            # let in whom the other half keeps out.
+            _log("nothing was reloaded", "settings.rejected")
             return
         self._worker.generation = new
         log.configure(new.settings.log_format)
         log.write_all(new.notices)
         _log("configuration was reloaded", "settings.reloaded")
+
+    def _check_unchanged(self, new: Generation) -> None:
+        """
+        Make sure that *new* changes nothing that needs a restart.
+
+        Raises:
+            ConfigurationRejected: It does.
+
+        """
+        old = self._worker.generation.settings
+        changed = changed_postmaster_settings(old, new.settings)
+        if changed:
+            summary = f'configuration file "{self._source.config_file}" contains errors'
+            raise ConfigurationRejected(
+                Fault(changed, summary, f"{summary}; no changes were applied")
+            )
