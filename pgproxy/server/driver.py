@@ -11,7 +11,7 @@ from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import instance, log, system, tls
 from pgproxy.server.generation import Generation
 from pgproxy.server.instance import Gone, Instance, Unreachable
-from pgproxy.server.port import IncompleteRead, Port
+from pgproxy.server.port import IncompleteRead, Port, reason
 from pgproxy.server.relay import Relay
 from pgproxy.session.actions import (
     BeginRelay,
@@ -267,7 +267,8 @@ class Driver:
             self._loop, self._port.sock, backend.sock, bytes(backend.unread)
         )
         await self._relay.run()
-        return RelayEnded(self._relay.error)
+        error = self._relay.error
+        return RelayEnded(None if error is None else reason(error))
 
     async def _forward_cancel(self, packet: bytes) -> CancelForwarded:
         """Ask every host: the key decides whose it was, and it is the backend's."""

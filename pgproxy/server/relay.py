@@ -6,6 +6,7 @@ epoll and OpenSSL. Imports nothing of pgproxy; see docs/benchmarks.md before a c
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from typing import Final
@@ -61,6 +62,7 @@ class Relay:
         "_backend",
         "_backend_fd",
         "_client",
+        "_client_error",
         "_client_fd",
         "_ended",
         "_for_backend",
@@ -90,9 +92,10 @@ class Relay:
         self._for_backend = b""
         self._from_client_open = True
         self._from_backend_open = True
+        self._client_error = 0
         self._terminated = False
         self._ended: asyncio.Future[None] = loop.create_future()
-        self.error: str | None = None
+        self.error: OSError | None = None
         self.octets_from_client = 0
         self.octets_from_backend = len(for_client)
 
@@ -130,25 +133,23 @@ class Relay:
             # that tries the read again.
             self._loop.add_writer(self._client_fd, self._drain_to_client)
             return
-        except ssl.SSLEOFError:
-            self._client_lost("Connection reset by peer")
-            return
         except OSError as error:
-            self._client_lost(error.strerror or str(error))
+            self._client_lost(error)
             return
         if not count:
             self._client_closed()
             return
         self.octets_from_client += count
         self._terminated = BUFFER.endswith(TERMINATE, 0, count)
+        if number := self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._client_error = number
+            self._loop.call_soon(self._listen_on)
         try:
             sent = self._backend.send(VIEW[:count])
         except BlockingIOError:
             sent = 0
         except OSError:
-            # It has gone, and its last words may still be in the kernel.
-            self._from_client_open = False
-            self._loop.remove_reader(self._client_fd)
+            self._backend_lost()
             return
         if sent < count:
             # The backend is busy. BUFFER is every session's, so the rest is copied
@@ -164,8 +165,8 @@ class Relay:
             return
         except OSError:
             self._for_backend = b""
-            self._from_client_open = False
             self._loop.remove_writer(self._backend_fd)
+            self._backend_lost()
             return
         self._for_backend = self._for_backend[sent:]
         if self._for_backend:
@@ -176,6 +177,9 @@ class Relay:
         self._forward_to_backend()
 
     def _client_closed(self) -> None:
+        if number := self._client_error:
+            self._client_lost(OSError(number, os.strerror(number)))
+            return
         self._from_client_open = False
         self._loop.remove_reader(self._client_fd)
         try:
@@ -185,12 +189,38 @@ class Relay:
         except OSError:
             self._end()
 
-    def _client_lost(self, error: str) -> None:
+    def _client_lost(self, error: OSError) -> None:
         # Behind a Terminate PostgreSQL reads no further, so it never learns of the
         # clients that then close without a close_notify: pg8000 is one of many.
         if not self._terminated:
             self.error = error
         self._end()
+
+    def _backend_lost(self) -> None:
+        # It has gone, and its last words may still be in the kernel.
+        self._from_client_open = False
+        self._loop.remove_reader(self._client_fd)
+        self._loop.call_soon(self._listen_on)
+
+    def _listen_on(self) -> None:
+        """
+        Read on behind an error.
+
+        Of a socket with an error uvloop tells once, and then stops listening to it
+        (``uv__poll_io``, ``UVPoll._fatal_error``). What came before the error is still
+        to be read, chunk by chunk: so whoever meets the error, by asking for SO_ERROR
+        or by sending, has the listening begin again. That costs a system call for
+        each chunk; to read until nothing is left would cost three times as much.
+        """
+        if self._ended.done():
+            return
+        # uvloop's watcher is dead, and has to be taken away before there is a new one.
+        self._loop.remove_reader(self._backend_fd)
+        if not self._for_client:
+            self._loop.add_reader(self._backend_fd, self._forward_to_client)
+        self._loop.remove_reader(self._client_fd)
+        if self._from_client_open and not self._for_backend:
+            self._loop.add_reader(self._client_fd, self._forward_to_backend)
 
     # --- backend to client --------------------------------------------------------
 
@@ -206,6 +236,8 @@ class Relay:
             self._end()
             return
         self.octets_from_backend += count
+        if self._backend.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._loop.call_soon(self._listen_on)
         sent = self._send_to_client(VIEW[:count])
         if sent < count:
             self._for_client = bytes(VIEW[sent:count])
@@ -221,7 +253,7 @@ class Relay:
         except _WANT_WRITE:
             pass
         except OSError as error:
-            self._client_lost(error.strerror or str(error))
+            self._client_lost(error)
             return size
         return sent
 

@@ -13,7 +13,7 @@ from typing import Final
 from pgproxy.auth.certificate import verification_failure
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server.libssl import Door, take_verify_failure
-from pgproxy.server.port import Port, ssl_reason
+from pgproxy.server.port import Port, reason, ssl_reason
 from pgproxy.session.events import TlsEstablished, TlsFailed
 from pgproxy.settings.catalogue import Settings
 
@@ -303,7 +303,7 @@ async def handshake(port: Port, context: ssl.SSLContext) -> TlsEstablished | Tls
     except ssl.SSLError as error:
         return TlsFailed(ssl_reason(error))
     except OSError as error:
-        return TlsFailed(error.strerror or str(error), SqlState.CONNECTION_FAILURE)
+        return TlsFailed(reason(error), SqlState.CONNECTION_FAILURE)
     cipher, _protocol, bits = tls.cipher() or ("", "", 0)
     return TlsEstablished(
         version=tls.version() or "",

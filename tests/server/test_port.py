@@ -1,12 +1,7 @@
 """The client's end: exact reads, TLS on what is in the kernel, an orderly close."""
 
 import asyncio
-import fcntl
-import socket
 import ssl
-import struct
-import termios
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +11,7 @@ from pgproxy.server.port import DRAIN_LIMIT, IncompleteRead, Port, ssl_reason
 from tests.server.conftest import Run
 from tests.support import client as tls_client
 from tests.support import wire
-from tests.support.peers import Peer, tcp_pair
+from tests.support.peers import Peer, in_kernel, tcp_pair, until
 from tests.support.tls_files import Folder
 
 
@@ -33,18 +28,6 @@ async def tls_pair(folder: Folder, **client: Any) -> tuple[Peer, Port]:
         tasks.create_task(peer.start_tls(tls_client.context(**client)))
         await port.start_tls(folder.context())
     return peer, port
-
-
-def in_kernel(sock: socket.socket) -> int:
-    """Return how many bytes have come that nobody has read."""
-    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"\0" * 4))
-    return int(count)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until *condition* holds."""
-    while not condition():  # noqa: ASYNC110 - the kernel's buffers have no event
-        await asyncio.sleep(0)
 
 
 # --- Reading ------------------------------------------------------------------------

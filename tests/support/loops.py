@@ -15,7 +15,7 @@ FACTORIES: Final[Mapping[str, LoopFactory]] = {
     "uvloop": uvloop.new_event_loop,
 }
 
-DEADLINE: Final = 30.0
+DEADLINE: Final = 15.0
 """Seconds after which a coroutine under test hangs."""
 
 

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import ctypes
+import fcntl
 import socket
 import ssl
 import struct
+import termios
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 LIMIT: Final = 1 << 16
@@ -33,6 +36,18 @@ def tcp_pair(*, small: bool = False) -> tuple[socket.socket, socket.socket]:
     return one, other
 
 
+def in_kernel(sock: socket.socket) -> int:
+    """Return how many bytes have come that nobody has read."""
+    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"\0" * 4))
+    return int(count)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until *condition* holds."""
+    while not condition():  # noqa: ASYNC110 - the kernel's buffers have no event
+        await asyncio.sleep(0)
+
+
 class Peer:
     """
     A client or a backend, in clear or over TLS.
@@ -52,7 +67,7 @@ class Peer:
         self.tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._unread = b""
+        self._unread = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -148,12 +163,13 @@ class Peer:
             chunk = await self.receive()
             assert chunk, f"the end, after {self._unread!r}"
             self._unread += chunk
-        data, self._unread = self._unread[:count], self._unread[count:]
+        data = bytes(self._unread[:count])
+        del self._unread[:count]
         return data
 
     async def read_all(self) -> bytes:
         """Return all that still comes."""
-        parts = [self._unread]
+        parts = [bytes(self._unread)]
         while chunk := await self.receive():
             parts.append(chunk)
         # Behind close_notify, there is still the end of the connection to see.
