@@ -32,6 +32,8 @@ MODES: Final = {
 }
 """PostgreSQL's signals."""
 
+SIGNALS: Final = frozenset({*MODES, signal.SIGHUP})
+
 
 class CannotStart(Exception):
     """The log has been told why."""
@@ -51,6 +53,9 @@ def serve(source: Source) -> None:
     log.write_all(generation.notices)
     settings = generation.settings
     _check_descriptors(settings.max_connections)
+    # Whoever finds the pid file may send a signal at once; it waits until there is
+    # somebody to hear it. And none ends us while we clean up.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         pid_file.check_free(source.directory)
         sockets = bind(settings.listen_addresses, settings.port)
@@ -148,7 +153,11 @@ class _Postmaster:
         for number, mode in MODES.items():
             loop.add_signal_handler(number, self._worker.shut_down, mode)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        await self._worker.run()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        try:
+            await self._worker.run()
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     def _reload(self) -> None:
         """Take all of the new configuration, or keep all of the old one."""
