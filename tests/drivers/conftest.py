@@ -1,17 +1,25 @@
 """Fixtures for real drivers: certificates, and servers that have a role for each method."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pgproxy.testing.authority import Authority, Credentials, days
+from pgproxy.testing.postgres import Instance
+from tests.support import oracles
 from tests.support.drivers_clients import Login
 from tests.support.drivers_servers import HBA, DriverConfig
-from tests.support.endpoints import Endpoint, Farm
-from tests.support.oracles import PG18, PGPROXY
+from tests.support.endpoints import (
+    BACKEND_HBA,
+    ROLES,
+    Endpoint,
+    Farm,
+    PgproxyEndpoint,
+)
+from tests.support.oracles import PG17, PG18, PGPROXY
 from tests.support.pki import Pki
 
 Files = tuple[Path, Path]
@@ -67,14 +75,53 @@ def config(people: People) -> DriverConfig:
 
 
 @pytest.fixture(params=[PG18, PGPROXY])
-def server(
-    request: pytest.FixtureRequest, farm: Farm, config: DriverConfig
-) -> Endpoint:
+def server(request: pytest.FixtureRequest) -> Endpoint:
     """Return a server to log in to: PostgreSQL itself, and pgproxy in front of one."""
-    return farm.get(request.param, config)
+    name = {PG18: "native18", PGPROXY: "proxy"}[request.param]
+    found: Endpoint = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture(scope="session")
+def native18(farm: Farm, config: DriverConfig) -> Endpoint:
+    """Return PostgreSQL 18 itself, with TLS; it can do what our backend can."""
+    settings = {**config.settings, "wal_level": "logical"}
+    return farm.get(PG18, replace(config, settings=settings))
 
 
 @pytest.fixture
 def login(server: Endpoint, pki: Pki) -> Login:
     """Return how to log in to *server*, as ana."""
     return Login(port=server.port, root_file=pki.root_file)
+
+
+@pytest.fixture(scope="session")
+def proxy(farm: Farm, config: DriverConfig) -> Endpoint:
+    """Return pgproxy in front of PostgreSQL 18, for what concerns it alone."""
+    return farm.get(PGPROXY, config)
+
+
+@pytest.fixture(scope="session")
+def native17(farm: Farm, config: DriverConfig) -> Endpoint:
+    """Return PostgreSQL 17 itself, with TLS."""
+    return farm.get(PG17, config)
+
+
+@pytest.fixture(scope="session")
+def proxy17(pki: Pki, config: DriverConfig) -> Iterator[Endpoint]:
+    """Return pgproxy in front of PostgreSQL 17."""
+    with Instance(
+        oracles.find(PG17),
+        settings={"wal_level": "logical"},
+        hba=BACKEND_HBA,
+        sql=ROLES,
+    ) as backend:
+        endpoint = PgproxyEndpoint(config, pki, backend)
+        yield endpoint
+        endpoint.remove()
+
+
+@pytest.fixture
+def proxy_login(proxy: Endpoint, pki: Pki) -> Login:
+    """Return how to log in to *proxy*, as ana."""
+    return Login(port=proxy.port, root_file=pki.root_file)

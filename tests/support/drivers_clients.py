@@ -172,7 +172,13 @@ class Asyncpg(Driver):
 
     def ask(self, login: Login, sql: str) -> str:
         """Ask in a session of its own."""
-        return asyncio.run(self._ask(login, sql))
+        loop = _TidyLoop()
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            try:
+                return runner.run(self._ask(login, sql))
+            except RefusedError:
+                runner.run(loop.abort_transports())
+                raise
 
     @staticmethod
     async def _ask(login: Login, sql: str) -> str:
@@ -186,6 +192,33 @@ class Asyncpg(Driver):
             return str(await connection.fetchval(sql))
         finally:
             await connection.close()
+
+
+class _TidyLoop(asyncio.SelectorEventLoop):
+    """
+    Closes what asyncpg leaves behind: the transport of a login that failed.
+
+    Attributes:
+        opened: All transports there were.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[asyncio.Transport] = []
+
+    async def create_connection(self, *args: Any, **more: Any) -> Any:
+        """Remember the transport."""
+        transport, protocol = await super().create_connection(*args, **more)
+        self.opened.append(transport)
+        return transport, protocol
+
+    async def abort_transports(self) -> None:
+        """Close all transports at once; that takes effect in the next rounds."""
+        for transport in self.opened:
+            transport.abort()
+        for _round in range(3):
+            await asyncio.sleep(0)
 
 
 class Pg8000(Driver):
