@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pgproxy.protocol.errors import CommunicationError
 from pgproxy.protocol.framing import first_message
-from pgproxy.server.port import ready
+from pgproxy.server.port import ready, reason
 from pgproxy.settings.conninfo import BackendConninfo, BackendHost
 
 CHUNK: Final = 65536
+
+MAX_UNIX_PATH: Final = 107
+"""Bytes of a Unix-domain socket's path; UNIXSOCK_PATH_BUFLEN has one for the NUL."""
 
 
 class Unreachable(Exception):
@@ -78,58 +82,69 @@ async def connect_host(
     """
     path = host.unix_socket
     if path is not None:
-        where = f'connection to server on socket "{path}" failed'
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # Linux's abstract sockets are written with @ and begin with NUL.
-        address = "\0" + path[1:] if path.startswith("@") else path
-        return await _try(loop, sock, address, where, timeout_s)
+        return _connect_unix(loop, path)
+    name = host.hostaddr or host.host
     try:
-        found = await loop.getaddrinfo(
-            host.hostaddr or host.host, host.port, type=socket.SOCK_STREAM
-        )
-    except OSError as error:
-        name = host.hostaddr or host.host
-        reason = f'could not translate host name "{name}" to address: {error.strerror}'
+        found = await loop.getaddrinfo(name, host.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: it cannot even be asked for.
+        why = error.strerror if isinstance(error, OSError) else "no host name"
+        reason = f'could not translate host name "{name}" to address: {why}'
         raise Unreachable([reason]) from error
     reasons: list[str] = []
-    for family, kind, protocol, _name, sockaddr in found:
+    for family, _kind, _protocol, _name, address in found:
         where = (
-            f'connection to server at "{host.host or host.hostaddr}" ({sockaddr[0]}), '
-            f"port {host.port} failed"
+            f'connection to server at "{host.host or host.hostaddr}" ({address[0]}), '
+            f"port {host.port}"
         )
         try:
-            sock = socket.socket(family, kind, protocol)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return await _try(loop, sock, sockaddr, where, timeout_s)
-        except Unreachable as failed:
-            reasons.extend(failed.reasons)
+            sock = await _connect_tcp(loop, family, address, timeout_s)
+        except TimeoutError:
+            reasons.append(f"{where} failed: timeout expired")
         except OSError as error:
-            reasons.append(f"{where}: {error.strerror}")
+            reasons.append(f"{where} failed: {error.strerror}")
+        else:
+            return Instance(loop, sock, where)
     raise Unreachable(reasons)
 
 
-async def _try(
+async def _connect_tcp(
     loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    address: object,
-    where: str,
+    family: int,
+    address: tuple[object, ...],
     timeout_s: int | None,
-) -> "Instance":
-    sock.setblocking(False)
-    connecting: Callable[..., Awaitable[None]] = loop.sock_connect
-    try:
+) -> socket.socket:
+    with contextlib.ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(timeout_s):
-            await connecting(sock, address)
-    except TimeoutError as error:
-        sock.close()
-        raise Unreachable([f"{where}: timeout expired"]) from error
+            await loop.sock_connect(sock, address)
+        undo.pop_all()
+    return sock
+
+
+def _connect_unix(loop: asyncio.AbstractEventLoop, path: str) -> "Instance":
+    if len(os.fsencode(path)) > MAX_UNIX_PATH:
+        raise Unreachable(
+            [
+                f'Unix-domain socket path "{path}" is too long '
+                f"(maximum {MAX_UNIX_PATH} bytes)"
+            ]
+        )
+    where = f'connection to server on socket "{path}"'
+    try:
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(socket.AF_UNIX))
+            sock.setblocking(False)
+            # It is done at once, or it is not: EAGAIN says that the queue is full. (A
+            # loop's sock_connect would wait, and take the socket for connected.)
+            # Linux's abstract sockets are written with @ and begin with NUL.
+            sock.connect("\0" + path[1:] if path.startswith("@") else path)
+            undo.pop_all()
     except OSError as error:
-        sock.close()
-        raise Unreachable([f"{where}: {error.strerror}"]) from error
-    except BaseException:
-        sock.close()
-        raise
-    return Instance(loop, sock, where.removesuffix(" failed"))
+        raise Unreachable([f"{where} failed: {error.strerror}"]) from error
+    return Instance(loop, sock, where)
 
 
 class Instance:
@@ -185,7 +200,7 @@ class Instance:
             except BlockingIOError:
                 return None
             except OSError as error:
-                raise Gone(error.strerror) from error
+                raise Gone(reason(error)) from error
             if not chunk:
                 raise Gone
             self.unread += chunk
@@ -202,7 +217,7 @@ class Instance:
         try:
             await self._loop.sock_sendall(self.sock, data)
         except OSError as error:
-            raise Gone(error.strerror) from error
+            raise Gone(reason(error)) from error
 
     async def wait_for_end(self) -> None:
         """Read until the backend closes its end, and forget what it says."""

@@ -291,6 +291,9 @@ def reason(error: OSError) -> str:
         return os.strerror(errno.ECONNRESET)
     if isinstance(error, ssl.SSLError):
         return ssl_reason(error)
+    if error.errno is not None and error.errno > 0:
+        # What asyncio raises has a text of its own in strerror.
+        return os.strerror(error.errno)
     return error.strerror or str(error)
 
 
