@@ -89,8 +89,9 @@ async def connect_host(
     except (OSError, UnicodeError) as error:
         # UnicodeError: it cannot even be asked for.
         why = error.strerror if isinstance(error, OSError) else "no host name"
-        reason = f'could not translate host name "{name}" to address: {why}'
-        raise Unreachable([reason]) from error
+        raise Unreachable(
+            [f'could not translate host name "{name}" to address: {why}']
+        ) from error
     reasons: list[str] = []
     for family, _kind, _protocol, _name, address in found:
         where = (
@@ -102,7 +103,7 @@ async def connect_host(
         except TimeoutError:
             reasons.append(f"{where} failed: timeout expired")
         except OSError as error:
-            reasons.append(f"{where} failed: {error.strerror}")
+            reasons.append(f"{where} failed: {reason(error)}")
         else:
             return Instance(loop, sock, where)
     raise Unreachable(reasons)
@@ -126,12 +127,8 @@ async def _connect_tcp(
 
 def _connect_unix(loop: asyncio.AbstractEventLoop, path: str) -> "Instance":
     if len(os.fsencode(path)) > MAX_UNIX_PATH:
-        raise Unreachable(
-            [
-                f'Unix-domain socket path "{path}" is too long '
-                f"(maximum {MAX_UNIX_PATH} bytes)"
-            ]
-        )
+        limit = f"maximum {MAX_UNIX_PATH} bytes"
+        raise Unreachable([f'Unix-domain socket path "{path}" is too long ({limit})'])
     where = f'connection to server on socket "{path}"'
     try:
         with contextlib.ExitStack() as undo:
@@ -143,7 +140,7 @@ def _connect_unix(loop: asyncio.AbstractEventLoop, path: str) -> "Instance":
             sock.connect("\0" + path[1:] if path.startswith("@") else path)
             undo.pop_all()
     except OSError as error:
-        raise Unreachable([f"{where} failed: {error.strerror}"]) from error
+        raise Unreachable([f"{where} failed: {reason(error)}"]) from error
     return Instance(loop, sock, where)
 
 
