@@ -2,14 +2,17 @@
 HOT: the two directions of a session, once it is logged in.
 
 Raw non-blocking sockets under ``add_reader``/``add_writer``: nothing stands between
-epoll and OpenSSL. Imports nothing of pgproxy; see docs/benchmarks.md before a change.
+epoll and OpenSSL. Imports nothing of pgproxy; docs/explanation/architecture.md has what
+was measured.
 """
 
 import asyncio
-import os
+import select
 import socket
 import ssl
-from typing import Final
+import weakref
+from collections.abc import Callable
+from typing import ClassVar, Final
 
 CHUNK: Final = 65536
 """
@@ -30,6 +33,52 @@ TERMINATE: Final = b"X\0\0\0\x04"
 _WANT_READ: Final = (BlockingIOError, ssl.SSLWantReadError)
 # SSL_write only wants to read in the middle of a handshake, and there is none here.
 _WANT_WRITE: Final = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
+
+
+class ErrorWatch:
+    """
+    Tells of errors on sockets, once each, beside what the loop tells.
+
+    Of a socket with an error uvloop tells once, as if there were something to read,
+    and then never again (``uv__poll_io``, ``UVPoll._fatal_error``). What came before a
+    reset may be several chunks, so whoever reads one at a time has to know. To ask
+    for SO_ERROR with every chunk was measured: 15 % of a select-only transaction.
+    An epoll of our own, which is asked for nothing but errors, costs two calls a
+    socket, and none while all is well.
+    """
+
+    _watches: ClassVar[
+        "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ErrorWatch]"
+    ] = weakref.WeakKeyDictionary()
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> "ErrorWatch":
+        """Return the one of *loop*."""
+        watch = cls._watches.get(loop)
+        if watch is None:
+            watch = cls._watches[loop] = cls()
+            loop.add_reader(watch._epoll.fileno(), watch._tell)
+        return watch
+
+    def add(self, fd: int, callback: Callable[[], None]) -> None:
+        """Have *callback* called when *fd* has an error, which is never asked for."""
+        self._callbacks[fd] = callback
+        self._epoll.register(fd, select.EPOLLET)
+
+    def remove(self, fd: int) -> None:
+        """Forget *fd*, before it is closed."""
+        del self._callbacks[fd]
+        self._epoll.unregister(fd)
+
+    def _tell(self) -> None:
+        for fd, events in self._epoll.poll(0):
+            callback = self._callbacks.get(fd)
+            if callback is not None and events & select.EPOLLERR:
+                callback()
 
 
 class Relay:
@@ -61,8 +110,8 @@ class Relay:
     __slots__ = (
         "_backend",
         "_backend_fd",
+        "_broken",
         "_client",
-        "_client_error",
         "_client_fd",
         "_ended",
         "_for_backend",
@@ -92,7 +141,7 @@ class Relay:
         self._for_backend = b""
         self._from_client_open = True
         self._from_backend_open = True
-        self._client_error = 0
+        self._broken = False
         self._terminated = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self.error: OSError | None = None
@@ -103,6 +152,9 @@ class Relay:
         """Relay until it is over. The sockets are left open."""
         self._loop.add_reader(self._client_fd, self._forward_to_backend)
         self._loop.add_reader(self._backend_fd, self._forward_to_client)
+        errors = ErrorWatch.of(self._loop)
+        errors.add(self._client_fd, self._on_error)
+        errors.add(self._backend_fd, self._on_error)
         try:
             if self._for_client:
                 self._loop.remove_reader(self._backend_fd)
@@ -112,6 +164,7 @@ class Relay:
             await self._ended
         finally:
             for fd in (self._client_fd, self._backend_fd):
+                errors.remove(fd)
                 self._loop.remove_reader(fd)
                 self._loop.remove_writer(fd)
 
@@ -141,8 +194,7 @@ class Relay:
             return
         self.octets_from_client += count
         self._terminated = BUFFER.endswith(TERMINATE, 0, count)
-        if number := self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._client_error = number
+        if self._broken:
             self._loop.call_soon(self._listen_on)
         try:
             sent = self._backend.send(VIEW[:count])
@@ -177,9 +229,6 @@ class Relay:
         self._forward_to_backend()
 
     def _client_closed(self) -> None:
-        if number := self._client_error:
-            self._client_lost(OSError(number, os.strerror(number)))
-            return
         self._from_client_open = False
         self._loop.remove_reader(self._client_fd)
         try:
@@ -200,18 +249,15 @@ class Relay:
         # It has gone, and its last words may still be in the kernel.
         self._from_client_open = False
         self._loop.remove_reader(self._client_fd)
+        self._on_error()
+
+    def _on_error(self) -> None:
+        """One of the sockets has an error: read what came before it, to the end."""
+        self._broken = True
         self._loop.call_soon(self._listen_on)
 
     def _listen_on(self) -> None:
-        """
-        Read on behind an error.
-
-        Of a socket with an error uvloop tells once, and then stops listening to it
-        (``uv__poll_io``, ``UVPoll._fatal_error``). What came before the error is still
-        to be read, chunk by chunk: so whoever meets the error, by asking for SO_ERROR
-        or by sending, has the listening begin again. That costs a system call for
-        each chunk; to read until nothing is left would cost three times as much.
-        """
+        """Listen again to a socket that uvloop has given up; see `ErrorWatch`."""
         if self._ended.done():
             return
         # uvloop's watcher is dead, and has to be taken away before there is a new one.
@@ -236,7 +282,7 @@ class Relay:
             self._end()
             return
         self.octets_from_backend += count
-        if self._backend.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if self._broken:
             self._loop.call_soon(self._listen_on)
         sent = self._send_to_client(VIEW[:count])
         if sent < count:
