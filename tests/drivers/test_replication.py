@@ -10,10 +10,8 @@ import psycopg
 import pytest
 from psycopg.pq import ExecStatus
 
-from pgproxy.testing import installation
-from pgproxy.testing.installation import Installation
 from tests.support import oracles
-from tests.support.drivers_clients import ENVIRONMENT, TIMEOUT, Login
+from tests.support.drivers_clients import ENVIRONMENT, TIMEOUT, Login, run
 from tests.support.drivers_servers import HBA, LogWatch
 from tests.support.endpoints import Endpoint, wait_until
 from tests.support.oracles import PG15, PG17, PGPROXY
@@ -28,16 +26,9 @@ PHYSICAL_LINE = 1 + LINES.index("host      replication rex 127.0.0.1/32 trust")
 CHANGE = "table rex.t: INSERT: n[integer]:1 word[text]:'one'"
 
 
-def run(where: Installation, program: str, *arguments: str | Path) -> str:
-    """Run a program of *where*, and return what it says."""
-    done = subprocess.run(
-        [where.bin_dir / program, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=ENVIRONMENT,
-        timeout=TIMEOUT,
-    )
+def succeed(kind: str, program: str, *arguments: str | Path) -> str:
+    """Run a program of the PostgreSQL *kind*, and return what it says."""
+    done = run(oracles.find(kind), program, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -109,20 +100,16 @@ def test_logical(server: Endpoint, rex: Login, table: psycopg.Connection) -> Non
 @pytest.mark.parametrize("kind", [PG15, PG17])
 def test_pg_recvlogical(rex: Login, table: psycopg.Connection, kind: str) -> None:
     """The program, of versions that know TLS."""
-    where = oracles.find(kind)
     base = ["-d", rex.conninfo(), "--slot", f"recvlogical_{kind}"]
-    run(where, "pg_recvlogical", *base, "--create-slot", "-P", "test_decoding")
+    succeed(kind, "pg_recvlogical", *base, "--create-slot", "-P", "test_decoding")
     try:
         table.execute("INSERT INTO t VALUES (1, 'one')")
         row = table.execute("SELECT pg_current_wal_lsn()").fetchone()
         assert row is not None
-        said = run(
-            where,
-            "pg_recvlogical",
-            *(*base, "--start", "--no-loop", "-f", "-", "--endpos", row[0]),
-        )
+        until = ["-f", "-", "--endpos", row[0]]
+        said = succeed(kind, "pg_recvlogical", *base, "--start", "--no-loop", *until)
     finally:
-        run(where, "pg_recvlogical", *base, "--drop-slot")
+        succeed(kind, "pg_recvlogical", *base, "--drop-slot")
     assert CHANGE in said.splitlines()
 
 
@@ -138,46 +125,45 @@ def test_identify_system(server: Endpoint, rex: Login) -> None:
     assert watch.connection().way_in == way_in(PHYSICAL_LINE)
 
 
-def back_up(where: Installation, conninfo: str, folder: Path) -> None:
+def back_up(kind: str, conninfo: str, folder: Path) -> None:
     """Take a base backup with its WAL, over two connections, and verify it."""
     options = ["--checkpoint=fast", "--wal-method=stream", "--no-sync"]
-    run(where, "pg_basebackup", "-d", conninfo, "-D", folder, *options)
-    run(where, "pg_verifybackup", "-e", folder)
+    succeed(kind, "pg_basebackup", "-d", conninfo, "-D", folder, *options)
+    succeed(kind, "pg_verifybackup", "-e", folder)
 
 
 def test_base_backup_without_tls(proxy: Endpoint, pki: Pki, tmp_path: Path) -> None:
     """PostgreSQL 18, whose programs here are built without TLS."""
     login = Login(port=proxy.port, root_file=pki.root_file, user="rex")
-    back_up(oracles.find(PGPROXY), login.conninfo(sslmode="disable"), tmp_path / "b")
+    back_up(PGPROXY, login.conninfo(sslmode="disable"), tmp_path / "b")
 
 
 @pytest.mark.parametrize("direct", [False, True], ids=["SSLRequest", "direct"])
 def test_base_backup(proxy17: Endpoint, pki: Pki, tmp_path: Path, direct: bool) -> None:
     """PostgreSQL 17, in TLS."""
     login = Login(port=proxy17.port, root_file=pki.root_file, user="rex", direct=direct)
-    back_up(installation.celerp(), login.conninfo(), tmp_path / "backup")
+    back_up(PG17, login.conninfo(), tmp_path / "backup")
 
 
 def test_pg_receivewal(proxy17: Endpoint, pki: Pki, tmp_path: Path) -> None:
     """The WAL as it is written, until somebody presses Ctrl-C."""
     conninfo = Login(port=proxy17.port, root_file=pki.root_file, user="rex").conninfo()
-    program = str(installation.celerp().bin_dir / "pg_receivewal")
+    program = str(oracles.find(PG17).bin_dir / "pg_receivewal")
     options = ["--no-loop", "--no-sync", "-d", conninfo, "-D", str(tmp_path)]
     with (
         subprocess.Popen([program, *options], env=ENVIRONMENT) as process,
         psycopg.connect(conninfo, autocommit=True) as connection,
     ):
-        try:
-            wait_until(
-                lambda: any(tmp_path.iterdir()), lambda: "pg_receivewal: no file"
-            )
+
+        def has_come() -> bool:
+            # Each time anew: it may not have begun to listen.
             connection.execute(
                 "SELECT pg_logical_emit_message(true, 'test', 'find ' || 'me')"
             )
-            wait_until(
-                lambda: any(b"find me" in f.read_bytes() for f in tmp_path.iterdir()),
-                lambda: "pg_receivewal: what was written does not come",
-            )
+            return any(b"find me" in file.read_bytes() for file in tmp_path.iterdir())
+
+        try:
+            wait_until(has_come, lambda: "pg_receivewal writes nothing")
             process.send_signal(signal.SIGINT)
             assert process.wait(TIMEOUT) == 0
         finally:

