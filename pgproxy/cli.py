@@ -166,10 +166,20 @@ def _print_rules(lines: tuple[HbaLine, ...]) -> None:
 
 
 def _running(directory: Path) -> PidFile:
-    found = PidFile.read(directory.absolute())
+    try:
+        found = PidFile.read(directory.absolute())
+    except OSError as error:
+        _fail(f"could not open PID file: {error}")
     if found is None:
         _fail(f"no pgproxy is running in {directory}", EXIT_NOT_RUNNING)
     return found
+
+
+def _signal(found: PidFile, number: signal.Signals, what: str) -> None:
+    try:
+        os.kill(found.pid, number)
+    except OSError as error:
+        _fail(f"could not send {what} signal (PID: {found.pid}): {error.strerror}")
 
 
 def _fail(message: str, status: int = EXIT_FAILED) -> NoReturn:
@@ -199,7 +209,7 @@ def reload(directory: Path) -> None:
     check` says so before.
     """
     found = _running(directory)
-    os.kill(found.pid, signal.SIGHUP)
+    _signal(found, signal.SIGHUP, "reload")
     click.echo(f"pgproxy: server signaled (PID: {found.pid})")
 
 
@@ -224,9 +234,9 @@ def reload(directory: Path) -> None:
 def stop(directory: Path, mode: str, timeout: int) -> None:
     """Stop it, and wait until it has."""
     found = _running(directory)
-    os.kill(found.pid, STOP_SIGNALS[mode])
+    _signal(found, STOP_SIGNALS[mode], "stop")
     deadline = time.monotonic() + timeout
-    while PidFile.read(directory.absolute()) is not None:
+    while PidFile.read(directory.absolute()) == found:
         if time.monotonic() > deadline:
             _fail("server does not shut down")
         time.sleep(0.02)

@@ -1,14 +1,19 @@
 """``pgproxy.pid``: who serves a directory, as postmaster.pid says it."""
 
 import contextlib
+import fcntl
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 NAME: Final = "pgproxy.pid"
+
+MAX_PID: Final = 2**31 - 1
+"""``pid_t`` has no room for more."""
 
 
 class AlreadyRunning(Exception):
@@ -50,9 +55,15 @@ class PidFile:
 
     @classmethod
     def read(cls, directory: Path) -> Self | None:
-        """Return who serves *directory*; None if nobody does."""
+        """
+        Return who serves *directory*; None if nobody does.
+
+        Raises:
+            OSError: There is a file, and it cannot be read.
+
+        """
         try:
-            lines = (directory / NAME).read_text().splitlines()
+            lines = os.fsdecode((directory / NAME).read_bytes()).split("\n")
             pid, path, started, port, address = lines[:5]
             found = cls(
                 pid=int(pid),
@@ -61,7 +72,7 @@ class PidFile:
                 port=int(port),
                 address=address,
             )
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
         return found if _is_alive(found.pid) else None
 
@@ -83,21 +94,17 @@ class PidFile:
             address=address,
         )
         text = f"{mine.pid}\n{directory}\n{mine.started}\n{port}\n{address}\n"
-        path = directory / NAME
-        handle, name = tempfile.mkstemp(prefix=f"{NAME}.", dir=directory)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
+        with _locked(directory):
             check_free(directory)
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()  # left by a process that is no more
+            handle, name = tempfile.mkstemp(prefix=f"{NAME}.", dir=directory)
             try:
-                os.link(name, path)
-            except FileExistsError:
-                check_free(directory)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(os.fsencode(text))
+                # It may have been left by a process that is no more.
+                Path(name).replace(directory / NAME)
+            except BaseException:
+                Path(name).unlink()
                 raise
-        finally:
-            Path(name).unlink()
         return mine
 
     def remove(self) -> None:
@@ -107,12 +114,24 @@ class PidFile:
             (self.directory / NAME).unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    # Of two that are started at once, both may find the file of one that is no more.
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def check_free(directory: Path) -> None:
     """
     Make sure that nobody serves *directory*.
 
     Raises:
         AlreadyRunning: Somebody does.
+        OSError: Nobody can tell.
 
     """
     running = PidFile.read(directory)
@@ -121,6 +140,8 @@ def check_free(directory: Path) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    if not 0 < pid <= MAX_PID:  # below, kill means groups of processes
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
