@@ -338,12 +338,28 @@ async def connect_asyncpg(login: Login) -> "asyncpg.Connection[asyncpg.Record]":
 
 def connect_pg8000(login: Login) -> Any:
     """Log in with pg8000, which has no types."""
-    return pg8000.native.Connection(
-        login.user,
-        host="127.0.0.1",
-        port=login.port,
-        password=login.password,
-        database=login.database,
-        ssl_context=login.ssl_context(),
-        timeout=TIMEOUT,
-    )
+    opened: list[ssl.SSLSocket] = []
+
+    class Noted(ssl.SSLSocket):
+        """A socket that can be closed, which pg8000 forgets where a login fails."""
+
+        def do_handshake(self, block: bool = False) -> None:
+            opened.append(self)
+            super().do_handshake(block)
+
+    tls = login.ssl_context()
+    tls.sslsocket_class = Noted
+    try:
+        return pg8000.native.Connection(
+            login.user,
+            host="127.0.0.1",
+            port=login.port,
+            password=login.password,
+            database=login.database,
+            ssl_context=tls,
+            timeout=TIMEOUT,
+        )
+    except BaseException:
+        for sock in opened:
+            sock.close()
+        raise
