@@ -61,14 +61,17 @@ def test_close(server: Endpoint, login: Login, direct: bool) -> None:
     ],
     ids=["in a transaction", "in a query"],
 )
-def test_killed_client(login: Login, sql: str, condition: str) -> None:
+@pytest.mark.parametrize("mode", ["disable", "verify-full"])
+def test_killed_client(login: Login, mode: str, sql: str, condition: str) -> None:
     """
     The backend learns that its client is gone, and lets go of what it holds.
 
     In the middle of a query it only learns it if it looks, and there is nobody in
     between who would keep up appearances.
     """
-    psql = Psql17().command(login.conninfo(application_name=NAME))
+    login = login.but(user="tom")
+    conninfo = login.conninfo(application_name=NAME, sslmode=mode)
+    psql = Psql17().command(conninfo)
     with subprocess.Popen(
         psql, stdin=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:
