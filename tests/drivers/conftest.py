@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pgproxy.testing.authority import Authority, Credentials, days
 from pgproxy.testing.postgres import Instance
 from tests.support import oracles
-from tests.support.drivers_clients import Login
+from tests.support.drivers_base import Login
 from tests.support.drivers_servers import HBA, DriverConfig
 from tests.support.endpoints import (
     BACKEND_HBA,

@@ -12,10 +12,9 @@ import asyncpg
 import psycopg
 import pytest
 
+from tests.support.drivers_base import TIMEOUT, Login
 from tests.support.drivers_clients import (
     ENVIRONMENT,
-    TIMEOUT,
-    Login,
     Psql,
     Psql15,
     Psql17,

@@ -8,8 +8,8 @@ spoken to in clear, does not.
 import psycopg
 import pytest
 
+from tests.support.drivers_base import Login
 from tests.support.drivers_clients import (
-    Login,
     Psql,
     Psql15,
     Psql17,

@@ -7,13 +7,8 @@ import psycopg
 import pytest
 
 from tests.drivers.test_queries import MANY_ROWS, ROWS
-from tests.support.drivers_clients import (
-    Login,
-    Psql,
-    Psql15,
-    Psql17,
-    connect_asyncpg,
-)
+from tests.support.drivers_base import Login
+from tests.support.drivers_clients import Psql, Psql15, Psql17, connect_asyncpg
 
 pytestmark = pytest.mark.interop
 

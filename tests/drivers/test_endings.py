@@ -6,12 +6,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from tests.support.drivers_clients import (
-    ENVIRONMENT,
-    Login,
-    Psql17,
-    connect_asyncpg,
-)
+from tests.support.drivers_base import Login
+from tests.support.drivers_clients import ENVIRONMENT, Psql17, connect_asyncpg
 from tests.support.drivers_servers import LogWatch
 from tests.support.endpoints import Endpoint, wait_until
 

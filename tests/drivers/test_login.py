@@ -11,14 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.drivers.conftest import People
-from tests.support.drivers_clients import (
-    DRIVERS,
-    TLS_1_2,
-    TLS_1_3,
-    VERSIONS,
-    Driver,
-    Login,
-)
+from tests.support.drivers_base import TLS_1_2, TLS_1_3, VERSIONS, Driver, Login
+from tests.support.drivers_clients import DRIVERS
 from tests.support.drivers_servers import HBA, LogWatch
 from tests.support.endpoints import Endpoint
 

@@ -5,13 +5,8 @@ import asyncio
 import psycopg
 import pytest
 
-from tests.support.drivers_clients import (
-    TIMEOUT,
-    Login,
-    Psql17,
-    connect_asyncpg,
-    connect_pg8000,
-)
+from tests.support.drivers_base import TIMEOUT, Login
+from tests.support.drivers_clients import Psql17, connect_asyncpg, connect_pg8000
 
 pytestmark = pytest.mark.interop
 

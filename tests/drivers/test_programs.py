@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from tests.support import oracles
-from tests.support.drivers_clients import Login, run
+from tests.support.drivers_base import Login
+from tests.support.drivers_clients import run
 from tests.support.drivers_servers import LogWatch
 from tests.support.endpoints import Endpoint
 from tests.support.oracles import PG17

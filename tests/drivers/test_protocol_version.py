@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tests.support.drivers_clients import Login
+from tests.support.drivers_base import Login
 from tests.support.endpoints import Endpoint
 from tests.support.pki import Pki
 

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from psycopg import errors
 
+from tests.support.drivers_base import Login
 from tests.support.drivers_clients import (
-    Login,
     Psql,
     Psql15,
     Psql17,

@@ -12,14 +12,8 @@ import psycopg
 import pytest
 
 from tests.drivers.conftest import People
-from tests.support.drivers_clients import (
-    DRIVERS,
-    TLS_1_2,
-    TLS_1_3,
-    Driver,
-    Login,
-    RefusedError,
-)
+from tests.support.drivers_base import TLS_1_2, TLS_1_3, Driver, Login, RefusedError
+from tests.support.drivers_clients import DRIVERS
 from tests.support.drivers_servers import LogWatch
 from tests.support.endpoints import Endpoint
 from tests.support.oracles import PGPROXY

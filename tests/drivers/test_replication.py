@@ -11,7 +11,8 @@ import pytest
 from psycopg.pq import ExecStatus
 
 from tests.support import oracles
-from tests.support.drivers_clients import ENVIRONMENT, TIMEOUT, Login, run
+from tests.support.drivers_base import TIMEOUT, Login
+from tests.support.drivers_clients import ENVIRONMENT, run
 from tests.support.drivers_servers import HBA, LogWatch
 from tests.support.endpoints import Endpoint, wait_until
 from tests.support.oracles import PG15, PG17, PGPROXY

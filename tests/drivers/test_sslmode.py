@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.drivers.conftest import People
-from tests.support.drivers_clients import Login
+from tests.support.drivers_base import Login
 from tests.support.drivers_servers import Connection, DriverConfig, LogWatch
 from tests.support.endpoints import Endpoint, Farm
 from tests.support.oracles import PG17, PG18, PGPROXY
