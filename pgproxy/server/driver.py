@@ -93,6 +93,7 @@ class Driver:
         self._instance: Instance | None = None
         self._relay: Relay | None = None
         self._interruption: Event | None = None
+        self._aborted = False
         self._task: asyncio.Task[object] | None = None
         self.session = Session(generation.policy)
 
@@ -113,9 +114,11 @@ class Driver:
 
     async def _climb(self) -> None:
         timer = self._start_timer()
-        event: Event | None = self._accepted
+        # A shutdown may have been quicker than the task.
+        event: Event | None = self._interruption or self._accepted
+        self._interruption = None
         try:
-            while event is not None:
+            while event is not None and not self._aborted:
                 step = self.session.handle(event)
                 for report in step.log:
                     log.write(report, self._keys())
@@ -135,16 +138,23 @@ class Driver:
         return self._loop.call_later(seconds, self.interrupt, TimedOut())
 
     def interrupt(self, event: TimedOut | Terminated) -> None:
-        """Have the session handle *event* instead of what it waits for."""
-        if self.session.state is CLOSED:
-            self._port.close_now()
-        if self._task is not None and self._interruption is None:
+        """
+        Have the session handle *event* instead of what it waits for.
+
+        One that is closing has nothing more to handle, and closes at once.
+        """
+        if self._interruption is None:
             self._interruption = event
-            self._task.cancel()
+            self._cancel()
 
     def abort(self) -> None:
         """End the session now, without a word."""
-        self._port.close_now()
+        self._aborted = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        # The descriptor is closed by the task, when it waits for it no more: uvloop
+        # ends the process (``uv__io_poll``) when it is to watch one that is closed.
         if self._task is not None:
             self._task.cancel()
 
@@ -153,7 +163,7 @@ class Driver:
             return await self.perform(step)
         except asyncio.CancelledError:
             event, self._interruption = self._interruption, None
-            if event is None or self._task is None:
+            if event is None or self._aborted or self._task is None:
                 raise
             self._task.uncancel()
             return event if self.session.state is not CLOSED else None
