@@ -10,6 +10,9 @@ from typing import Final
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import log
 
+AddrInfo = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
+"""What getaddrinfo returns: family, type, protocol, name, address."""
+
 BACKLOG: Final = 1024
 
 ACCEPTS_PER_WAKE: Final = 64
@@ -47,28 +50,43 @@ def bind(addresses: Iterable[str], port: int) -> list[socket.socket]:
     """
     sockets: list[socket.socket] = []
     for name in addresses:
-        try:
-            found = socket.getaddrinfo(
-                None if name == "*" else name,
-                port,
-                type=socket.SOCK_STREAM,
-                flags=socket.AI_PASSIVE,
-            )
-        except OSError as error:
-            log.write(
-                _log(
-                    f'could not translate host name "{name}", service "{port}" to '
-                    f"address: {error.strerror}",
-                    "listener.failed",
-                )
-            )
-            continue
-        for family, kind, protocol, _name, address in found:
+        had = len(sockets)
+        for family, kind, protocol, _name, address in _look_up(name, port):
             sock = _listen(family, kind, protocol, (str(address[0]), port))
             if sock is not None:
                 port = sock.getsockname()[1]
                 sockets.append(sock)
+        if len(sockets) == had:
+            log.write(
+                Report(
+                    severity=Severity.WARNING,
+                    sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+                    message=f'could not create listen socket for "{name}"',
+                    event="listener.failed",
+                )
+            )
     return sockets
+
+
+def _look_up(name: str, port: int) -> Sequence[AddrInfo]:
+    try:
+        return socket.getaddrinfo(
+            None if name == "*" else name,
+            port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: it cannot even be asked for.
+        why = error.strerror if isinstance(error, OSError) else "no host name"
+        log.write(
+            _log(
+                f'could not translate host name "{name}", service "{port}" to '
+                f"address: {why}",
+                "listener.failed",
+            )
+        )
+        return []
 
 
 def _listen(
