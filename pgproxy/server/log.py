@@ -5,10 +5,11 @@ An event is named ``thing.happened`` and holds no value: values are keys, and th
 keys are those of PostgreSQL's jsonlog, so that one dashboard reads both.
 """
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 
@@ -54,6 +55,22 @@ def _print_values(
     return event
 
 
+class _Writer:
+    """Writes lines; what cannot be written is lost (``write_console`` in elog.c)."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def info(self, line: str) -> None:
+        # Whoever reads the log may have gone: that must not end a session, let alone
+        # the server. ValueError: the file is closed.
+        with contextlib.suppress(OSError, ValueError):
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    warning = error = info
+
+
 def configure(log_format: str) -> None:
     """
     Write to standard error from here on.
@@ -71,7 +88,7 @@ def configure(log_format: str) -> None:
             _print_values,
             renderer,
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_arguments: _Writer(sys.stderr),
         cache_logger_on_first_use=False,
     )
 
