@@ -123,9 +123,9 @@ class Login:
     def _authorized(self) -> str:
         """Return what PostgreSQL logs of a session that may begin (TLS-90)."""
         client, tls = self._client, self._tls
-        kind = "" if client.replication is Replication.NONE else "replication "
-        parts = [f"{kind}connection authorized: user={client.user}"]
-        if client.replication is not Replication.PHYSICAL:
+        parts = [f"replication connection authorized: user={client.user}"]
+        if client.replication is Replication.NONE:
+            parts = [f"connection authorized: user={client.user}"]
             parts.append(f"database={client.database}")
         if self._application_name:
             parts.append(f"application_name={self._application_name}")

@@ -92,10 +92,7 @@ def test_logical(server: Endpoint, rex: Login, table: psycopg.Connection) -> Non
             pass
         ended = [result.status for result in iter(pgconn.get_result, None)]
         assert ended[-1] == ExecStatus.COMMAND_OK
-    way = watch.connection().way_in[:3]
-    if server.kind == PGPROXY and way != way_in(LOGICAL_LINE):
-        pytest.xfail("names the database of a logical walsender; PostgreSQL does not")
-    assert way == way_in(LOGICAL_LINE)
+    assert watch.connection().way_in[:3] == way_in(LOGICAL_LINE)
 
 
 @pytest.mark.parametrize("kind", [PG15, PG17])

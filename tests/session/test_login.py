@@ -149,7 +149,7 @@ def test_what_is_logged(aspects: frozenset[str], begins: list[str]) -> None:
             "sub",
             TlsEstablished("TLSv1.2", "ECDHE", 128),
             (
-                "replication connection authorized: user=ana database=app "
+                "replication connection authorized: user=ana "
                 "application_name=sub SSL enabled (protocol=TLSv1.2, cipher=ECDHE, "
                 "bits=128)"
             ),
