@@ -52,6 +52,8 @@ class Report:
         hint: What to do about it.
         context: Where: ``line 3 of configuration file "/etc/…/pg_hba.conf"``.
         event: Which fact this is, as ``thing.happened``: what a machine looks for.
+        once: A guess at what somebody should change: it is told once of each user and
+            address, until the next reload, and not at every knock of a monitor.
 
     """
 
@@ -62,6 +64,7 @@ class Report:
     hint: str | None = None
     context: str | None = None
     event: str = "report"
+    once: bool = False
 
 
 class SessionRefused(Exception):

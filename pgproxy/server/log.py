@@ -26,6 +26,12 @@ _LEVELS: Final = {
 }
 
 
+MAX_TOLD: Final = 10_000
+"""How many users and addresses are remembered of what is told once."""
+
+_told: Final[set[tuple[object, ...]]] = set()
+
+
 def printable(text: str) -> str:
     r"""
     Return *text* without anything that could forge or hide a line of a log.
@@ -73,12 +79,13 @@ class _Writer:
 
 def configure(log_format: str) -> None:
     """
-    Write to standard error from here on.
+    Write to standard error from here on, and forget what was told once.
 
     Args:
         log_format: ``console`` or ``json`` (``pgproxy.log_format``).
 
     """
+    _told.clear()
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if log_format == "console":
         renderer = _console
@@ -138,6 +145,13 @@ def write_all(reports: Iterable[Report]) -> None:
 
 
 def _write(report: Report, keys: Mapping[str, object]) -> None:
+    if report.once:
+        told = report.event, keys.get("user"), keys.get("remote_host")
+        if told in _told:
+            return
+        if len(_told) >= MAX_TOLD:
+            _told.clear()
+        _told.add(told)
     parts = {
         "error_severity": report.severity.value,
         "state_code": report.sqlstate.value,

@@ -10,7 +10,7 @@ from pgproxy.protocol.backend import (
     authentication_request,
     sasl_mechanisms,
 )
-from pgproxy.protocol.errors import Report
+from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.protocol.framing import (
     MESSAGE_HEAD_SIZE,
     PG_MAX_AUTH_TOKEN_LENGTH,
@@ -160,10 +160,13 @@ class Login:
         if not self._unbound_sasl:
             return ()
         return (
-            log_line(
-                "client closed the connection when it was offered SCRAM without "
-                "channel binding",
+            Report(
+                severity=Severity.LOG,
+                sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+                message="client closed the connection when it was offered SCRAM "
+                "without channel binding",
                 event="channel_binding.missing",
+                once=True,
                 hint="A client does so to ask its user for the password. If it does so "
                 "because it requires channel binding, which a backend without TLS "
                 "cannot offer, set channel_binding=prefer there.",

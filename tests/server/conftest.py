@@ -9,6 +9,7 @@ import pytest
 
 from pgproxy.testing.authority import Authority
 from tests.support.loops import FACTORIES, run_on
+from tests.support.relay_scene import KINDS, Scene
 from tests.support.tls_files import Folder
 
 T = TypeVar("T")
@@ -33,3 +34,22 @@ def authority() -> Authority:
 def folder(tmp_path: Path, authority: Authority) -> Folder:
     """Return a data directory with a certificate and its key in it."""
     return Folder(tmp_path, authority)
+
+
+@pytest.fixture(params=KINDS)
+def play(
+    request: pytest.FixtureRequest, run: Run[Any], folder: Folder
+) -> Callable[..., Any]:
+    """Return what runs a test on a scene: in clear, and over both versions of TLS."""
+
+    def act(test: Callable[[Scene], Any], **options: Any) -> Any:
+        async def main() -> Any:
+            scene = await Scene.make(KINDS[request.param], folder, **options)
+            try:
+                return await test(scene)
+            finally:
+                scene.close()
+
+        return run(main())
+
+    return act

@@ -113,6 +113,31 @@ def test_console_without_a_session(start: Log) -> None:
     assert written.getvalue().partition("Z ")[2] == "LOG:  it happened\n"
 
 
+def test_told_once(start: Log) -> None:
+    """NEG-70: a guess is no reason to fill the log at every knock of a monitor."""
+    written = start("json")
+    guess = report(once=True)
+    for host in ("10.0.0.1", "10.0.0.1", "10.0.0.2"):
+        log.write(guess, {"user": "ana", "remote_host": host})
+    log.write(guess, {"user": "bob", "remote_host": "10.0.0.1"})
+    log.write(report(once=True, event="another"), {"user": "ana"})
+    assert len(written.getvalue().splitlines()) == 4
+    log.configure("json")  # as a reload does
+    log.write(guess, {"user": "ana", "remote_host": "10.0.0.1"})
+    assert len(written.getvalue().splitlines()) == 5
+
+
+def test_what_was_told_is_not_remembered_without_end(
+    start: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users are what clients say they are: there may be any number."""
+    written = start("json")
+    monkeypatch.setattr(log, "MAX_TOLD", 2)
+    for user in ("a", "b", "c", "b", "a"):
+        log.write(report(once=True), {"user": user})
+    assert len(written.getvalue().splitlines()) == 5
+
+
 def test_write_all(start: Log) -> None:
     """In their order."""
     written = start("json")

@@ -1,146 +1,27 @@
-"""The relay: nothing is lost, nothing is held, and each end hears of the other's."""
+"""The relay: nothing is lost, and nothing is held beyond one chunk."""
 
 import asyncio
 import hashlib
-import socket
-import ssl
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from pgproxy.server.libssl import TRIED_ON
-from pgproxy.server.port import Port, reason
-from pgproxy.server.relay import CHUNK, Relay
+from pgproxy.server.port import Port
+from pgproxy.server.relay import CHUNK
 from tests.server.conftest import Run
-from tests.support import client as tls_client
-from tests.support.peers import Peer, in_kernel, tcp_pair, until
+from tests.support.peers import Peer
+from tests.support.relay_scene import (
+    BULK,
+    LARGE,
+    TLS_1_3,
+    Scene,
+    fill,
+    pattern,
+    settle,
+)
 from tests.support.tls_files import Folder
-
-LARGE = 20_000_000
-TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
-TLS_1_3 = (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
-
-KINDS: dict[str, Any] = {"plain": None, "1.2": TLS_1_2, "1.3": TLS_1_3}
-
-
-class Counting(Relay):
-    """A relay that counts how often it is woken up."""
-
-    __slots__ = ("wakes",)
-
-    def __init__(self, *args: Any) -> None:
-        self.wakes = 0
-        super().__init__(*args)
-
-    def _forward_to_backend(self) -> None:
-        self.wakes += 1
-        super()._forward_to_backend()
-
-    def _drain_to_backend(self) -> None:
-        self.wakes += 1
-        super()._drain_to_backend()
-
-    def _forward_to_client(self) -> None:
-        self.wakes += 1
-        super()._forward_to_client()
-
-    def _drain_to_client(self) -> None:
-        self.wakes += 1
-        super()._drain_to_client()
-
-
-@dataclass
-class Scene:
-    """
-    A client, a backend, and the relay between them, which is running.
-
-    Args:
-        client: Its end of the connection.
-        backend: Likewise.
-        relay: Between them.
-        port: The relay's end of the client's connection.
-        running: Done when the relay is.
-
-    """
-
-    client: Peer
-    backend: Peer
-    relay: Counting
-    port: Port
-    running: asyncio.Task[None]
-    _backend: socket.socket = field(repr=False)
-
-    @classmethod
-    async def make(
-        cls,
-        versions: Any,
-        folder: Folder,
-        *,
-        small: bool = False,
-        for_client: bytes = b"",
-        before: Callable[[Peer, Port], Any] | None = None,
-        prepare: Callable[[Peer, Peer, Port, socket.socket], Any] | None = None,
-    ) -> "Scene":
-        loop = asyncio.get_running_loop()
-        client, server = tcp_pair(small=small)
-        backend, ours = tcp_pair(small=small)
-        peer, port = Peer(client), Port(loop, server)
-        if versions is not None:
-            context = tls_client.context(versions=versions)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(peer.start_tls(context))
-                await port.start_tls(folder.context())
-        if before is not None:
-            await before(peer, port)
-        if prepare is not None:
-            await prepare(peer, Peer(backend), port, ours)
-        relay = Counting(loop, port.sock, ours, for_client)
-        running = loop.create_task(relay.run())
-        return cls(peer, Peer(backend), relay, port, running, ours)
-
-    async def end(self) -> None:
-        """Wait for the relay's end, and do then what the session does."""
-        await self.running
-        self._backend.close()
-        await self.port.close()
-
-    def close(self) -> None:
-        """Close what a test has left open."""
-        self.running.cancel()
-        self.port.close_now()
-        for sock in (self.client.sock, self.backend.sock, self._backend):
-            sock.close()
-
-
-@pytest.fixture(params=KINDS)
-def play(
-    request: pytest.FixtureRequest, run: Run[Any], folder: Folder
-) -> Callable[..., Any]:
-    """Return what runs a test on a scene: in clear, and over both versions of TLS."""
-
-    def act(test: Callable[[Scene], Any], **options: Any) -> Any:
-        async def main() -> Any:
-            scene = await Scene.make(KINDS[request.param], folder, **options)
-            try:
-                return await test(scene)
-            finally:
-                scene.close()
-
-        return run(main())
-
-    return act
-
-
-async def settle(scene: Scene) -> None:
-    """Let everything happen that can happen by itself."""
-    quiet, seen = 0, -1
-    while quiet < 20:
-        await asyncio.sleep(0.001)
-        quiet = quiet + 1 if scene.relay.wakes == seen else 0
-        seen = scene.relay.wakes
 
 
 def test_both_ways(play: Any) -> None:
@@ -157,16 +38,6 @@ def test_both_ways(play: Any) -> None:
         assert not scene.running.done()
 
     play(test)
-
-
-def pattern(size: int) -> bytes:
-    """Return bytes of which no part is like another at a likely distance."""
-    return b"".join(
-        hashlib.sha256(n.to_bytes(4)).digest() for n in range(size // 32 + 1)
-    )[:size]
-
-
-BULK = pattern(LARGE)
 
 
 def test_bulk(play: Any) -> None:
@@ -187,20 +58,6 @@ def test_bulk(play: Any) -> None:
         assert hashlib.sha256(back.result()).digest() == right
 
     play(test)
-
-
-async def fill(sender: Peer) -> int:
-    """Send until nothing more is taken; return how many bytes were."""
-    sent = 0
-    data = pattern(8192)
-    while True:
-        sending = asyncio.get_running_loop().create_task(sender.send(data))
-        _done, waiting = await asyncio.wait([sending], timeout=0.3)
-        if waiting:
-            sending.cancel()
-            await asyncio.wait([sending])
-            return sent
-        sent += len(data)
 
 
 @pytest.mark.parametrize("slow", ["client", "backend"])
@@ -272,234 +129,6 @@ def test_left_inside_tls_behind_a_busy_client(play: Any) -> None:
         assert await scene.client.read(1_000_000) == BULK[:1_000_000]
 
     play(test, before=several_in_one, small=True, for_client=BULK[:1_000_000])
-
-
-# --- Ends ---------------------------------------------------------------------------
-
-
-def error_text(scene: Scene) -> str | None:
-    """Return what the log will say of the end."""
-    return None if scene.relay.error is None else reason(scene.relay.error)
-
-
-async def goodbye(client: Peer) -> None:
-    if client.tls is None:
-        client.fin()
-    else:
-        await client.end_tls()
-
-
-def test_client_closes(play: Any) -> None:
-    """PRX-11: the backend hears of it, and what it still says is delivered."""
-
-    async def test(scene: Scene) -> None:
-        await scene.client.send(b"the last query")
-        await goodbye(scene.client)
-        assert await scene.backend.read_all() == b"the last query"
-        assert not scene.running.done()
-        await scene.backend.send(BULK[:500_000])
-        scene.backend.sock.close()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(scene.end())
-            assert await scene.client.read_all() == BULK[:500_000]
-        assert scene.relay.error is None
-        assert not scene.client.reset
-
-    play(test)
-
-
-def test_backend_closes(play: Any) -> None:
-    """PRX-11: first what it has said, then close_notify and the end."""
-
-    async def test(scene: Scene) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(scene.end())
-
-            async def die() -> None:
-                await scene.backend.send(BULK[:2_000_000])
-                scene.backend.sock.close()
-
-            tasks.create_task(die())
-            assert await scene.client.read_all() == BULK[:2_000_000]
-        assert not scene.client.reset
-        assert scene.client.notified == (scene.client.tls is not None)
-        assert scene.relay.error is None
-
-    play(test, small=True)
-
-
-def test_backend_closes_one_side(play: Any) -> None:
-    """A backend that says no more is a backend that is gone."""
-
-    async def test(scene: Scene) -> None:
-        scene.backend.fin()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(scene.end())
-            assert await scene.client.read_all() == b""
-        assert await scene.backend.read_all() == b""
-
-    play(test)
-
-
-def test_client_vanishes(play: Any) -> None:
-    """A reset of the client's tears down the backend's (PRX-11)."""
-
-    async def test(scene: Scene) -> None:
-        scene.client.rst()
-        await scene.end()
-        assert error_text(scene) == "Connection reset by peer"
-        assert await scene.backend.read_all() == b""
-
-    play(test)
-
-
-def test_client_vanishes_while_it_is_sent_to(play: Any) -> None:
-    """Also one that was not reading any more."""
-
-    async def test(scene: Scene) -> None:
-        await fill(scene.backend)
-        scene.client.rst()
-        await scene.end()
-        assert error_text(scene) in {"Connection reset by peer", "Broken pipe"}
-        await scene.backend.read_all()
-
-    play(test, small=True)
-
-
-def test_no_close_notify(play: Any) -> None:
-    """NEG-68: in TLS, an end without close_notify counts as a reset."""
-
-    async def test(scene: Scene) -> None:
-        scene.client.fin()
-        if scene.client.tls is None:
-            assert await scene.backend.read_all() == b""
-            assert scene.relay.error is None
-            return
-        await scene.end()
-        assert error_text(scene) == "Connection reset by peer"
-        assert await scene.backend.read_all() == b""
-
-    play(test)
-
-
-def test_backend_vanishes(play: Any) -> None:
-    """A reset of the backend's ends the client's, and is not the client's fault."""
-
-    async def test(scene: Scene) -> None:
-        await scene.backend.send(b"the last word")
-        assert await scene.client.read(13) == b"the last word"
-        scene.backend.rst()
-        await scene.end()
-        assert scene.relay.error is None
-        assert await scene.client.read_all() == b""
-        assert not scene.client.reset
-
-    play(test)
-
-
-def test_backend_vanishes_while_it_is_sent_to(play: Any) -> None:
-    """The client was in the middle of a COPY."""
-
-    async def test(scene: Scene) -> None:
-        await fill(scene.client)
-        scene.backend.rst()
-        await scene.end()
-        assert scene.relay.error is None
-
-    play(test, small=True)
-
-
-def test_last_words_of_a_backend_that_is_gone(play: Any) -> None:
-    """It has closed, the client still sends: the FATAL is delivered all the same."""
-
-    async def test(scene: Scene) -> None:
-        await scene.backend.send(b"FATAL")
-        scene.backend.sock.close()
-        for _ in range(10):
-            try:
-                await scene.client.send(b"insert")
-            except OSError:
-                break
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(scene.end())
-            assert await scene.client.read_all() == b"FATAL"
-
-    play(test)
-
-
-MUCH = BULK[: CHUNK + 5_000] + b"COMMIT"
-"""More than one chunk, and not more than the kernel holds for who does not read."""
-
-
-async def backend_says_much_and_vanishes(
-    _client: Peer, backend: Peer, _port: Port, ours: socket.socket
-) -> None:
-    await backend.send(MUCH)
-    await until(lambda: in_kernel(ours) == len(MUCH))
-    backend.rst()
-
-
-def test_all_of_a_backend_that_is_gone(play: Any) -> None:
-    """An error behind the data is told once; the data is more than one chunk."""
-
-    async def test(scene: Scene) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(scene.end())
-            assert await scene.client.read_all() == MUCH
-        assert scene.relay.error is None
-
-    play(test, prepare=backend_says_much_and_vanishes)
-
-
-async def client_says_much_and_vanishes(
-    client: Peer, _backend: Peer, port: Port, _ours: socket.socket
-) -> None:
-    await client.send(MUCH)
-    await until(lambda: in_kernel(port.sock) >= len(MUCH))
-    client.rst()
-
-
-def test_all_of_a_client_that_is_gone(play: Any) -> None:
-    """Its COMMIT was sent, and so it is delivered."""
-
-    async def test(scene: Scene) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(scene.end())
-            assert await scene.backend.read_all() == MUCH
-        assert error_text(scene) == "Connection reset by peer"
-
-    play(test, prepare=client_says_much_and_vanishes)
-
-
-def test_garbage_in_tls(run: Run[Any], folder: Folder) -> None:
-    """What is no TLS ends the session, with OpenSSL's reason."""
-
-    async def main() -> str | None:
-        scene = await Scene.make(TLS_1_3, folder)
-        try:
-            await scene.client.send_raw(b"X" * 50)
-            await scene.end()
-            return error_text(scene)
-        finally:
-            scene.close()
-
-    assert run(main()) == "wrong version number"
-
-
-def test_cancelled(play: Any) -> None:
-    """A fast shutdown: nothing is left in the loop."""
-
-    async def test(scene: Scene) -> None:
-        await scene.client.send(b"x")
-        await scene.backend.read(1)
-        scene.running.cancel()
-        await asyncio.wait([scene.running])
-        loop = asyncio.get_running_loop()
-        for fd in (scene.port.fileno(), scene._backend.fileno()):
-            assert not loop.remove_reader(fd)
-            assert not loop.remove_writer(fd)
-
-    play(test)
 
 
 # --- KeyUpdate ----------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pgproxy.protocol.errors import (
     ConfigFileError,
     InvalidPassword,
     Report,
+    Severity,
     SqlState,
 )
 from pgproxy.session.actions import BeginRelay, ReadEither
@@ -286,6 +287,8 @@ def test_a_client_that_needs_channel_binding() -> None:
     hear(watched, SASL)
     (report,) = watched.on_client_gone()
     assert report.event == "channel_binding.missing"
+    assert report.severity is Severity.LOG
+    assert report.once
     assert report.sqlstate is SqlState.SUCCESSFUL_COMPLETION
     assert report.message == (
         "client closed the connection when it was offered SCRAM without channel binding"
