@@ -67,6 +67,25 @@ class Report:
     once: bool = False
 
 
+def log_line(
+    message: str,
+    *,
+    event: str,
+    sqlstate: SqlState = SqlState.SUCCESSFUL_COMPLETION,
+    detail: str | None = None,
+    hint: str | None = None,
+) -> Report:
+    """Return a report of severity LOG: nothing that a client is ever told."""
+    return Report(
+        severity=Severity.LOG,
+        sqlstate=sqlstate,
+        message=message,
+        detail=detail,
+        hint=hint,
+        event=event,
+    )
+
+
 class SessionRefused(Exception):
     """
     The session ends, and the client is told why with an ErrorResponse.

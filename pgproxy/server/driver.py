@@ -11,7 +11,7 @@ from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import instance, log, system, tls
 from pgproxy.server.generation import Generation
 from pgproxy.server.instance import Gone, Instance, Unreachable
-from pgproxy.server.port import IncompleteRead, Port, reason
+from pgproxy.server.port import IncompleteRead, Port, ready, reason
 from pgproxy.server.relay import Relay
 from pgproxy.session.actions import (
     BeginRelay,
@@ -257,17 +257,7 @@ class Driver:
             data = port.try_read(count)
             if data is not None:
                 return BytesRead(data)
-            await self._either_readable(port.fileno(), backend.fileno())
-
-    async def _either_readable(self, client: int, backend: int) -> None:
-        waiter = self._loop.create_future()
-        for fd in (client, backend):
-            self._loop.add_reader(fd, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            for fd in (client, backend):
-                self._loop.remove_reader(fd)
+            await ready(self._loop, port.fileno(), backend.fileno())
 
     async def _begin_relay(self) -> RelayEnded:
         backend = self._instance
@@ -351,8 +341,3 @@ class Driver:
                 "octets_from_backend": self._relay.octets_from_backend,
             },
         )
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

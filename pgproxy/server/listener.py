@@ -24,16 +24,6 @@ PAUSE: Final = 0.1
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-def _log(message: str, event: str, *, hint: str | None = None) -> Report:
-    return Report(
-        severity=Severity.LOG,
-        sqlstate=SqlState.SUCCESSFUL_COMPLETION,
-        message=message,
-        hint=hint,
-        event=event,
-    )
-
-
 def bind(addresses: Iterable[str], port: int) -> list[socket.socket]:
     """
     Listen on *port* of every one of *addresses* that can be had.
@@ -79,12 +69,10 @@ def _look_up(name: str, port: int) -> Sequence[AddrInfo]:
     except (OSError, UnicodeError) as error:
         # UnicodeError: it cannot even be asked for.
         why = error.strerror if isinstance(error, OSError) else "no host name"
-        log.write(
-            _log(
-                f'could not translate host name "{name}", service "{port}" to '
-                f"address: {why}",
-                "listener.failed",
-            )
+        log.note(
+            f'could not translate host name "{name}", service "{port}" to '
+            f"address: {why}",
+            "listener.failed",
         )
         return []
 
@@ -98,7 +86,7 @@ def _listen(
         sock = socket.socket(family, kind, protocol)
     except OSError as error:
         message = f'could not create {version} socket for address "{host}"'
-        log.write(_log(f"{message}: {error.strerror}", "listener.failed"))
+        log.note(f"{message}: {error.strerror}", "listener.failed")
         return None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -110,22 +98,18 @@ def _listen(
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        log.write(
-            _log(
-                f'could not bind {version} address "{host}": {error.strerror}',
-                "listener.failed",
-                hint=f"Is another postmaster already running on port {port}? If not, "
-                "wait a few seconds and retry."
-                if error.errno == errno.EADDRINUSE
-                else None,
-            )
+        log.note(
+            f'could not bind {version} address "{host}": {error.strerror}',
+            "listener.failed",
+            hint=f"Is another postmaster already running on port {port}? If not, "
+            "wait a few seconds and retry."
+            if error.errno == errno.EADDRINUSE
+            else None,
         )
         return None
-    log.write(
-        _log(
-            f'listening on {version} address "{host}", port {sock.getsockname()[1]}',
-            "postmaster.listening",
-        )
+    log.note(
+        f'listening on {version} address "{host}", port {sock.getsockname()[1]}',
+        "postmaster.listening",
     )
     return sock
 
@@ -170,11 +154,9 @@ class Listener:
             except BlockingIOError:
                 return
             except OSError as error:
-                log.write(
-                    _log(
-                        f"could not accept new connection: {error.strerror}",
-                        "listener.failed",
-                    )
+                log.note(
+                    f"could not accept new connection: {error.strerror}",
+                    "listener.failed",
                 )
                 if error.errno in EXHAUSTED:
                     self._pause(listening)

@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.protocol.errors import Report, Severity, SqlState, log_line
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -136,6 +136,11 @@ def write(report: Report, session: Mapping[str, object] | None = None) -> None:
 
     """
     _write(report, session or {})
+
+
+def note(message: str, event: str, *, hint: str | None = None) -> None:
+    """Write a fact of the server's own life, at severity LOG."""
+    _write(log_line(message, event=event, hint=hint), {})
 
 
 def write_all(reports: Iterable[Report]) -> None:

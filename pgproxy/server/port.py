@@ -37,20 +37,22 @@ class IncompleteRead(Exception):
 
 
 async def ready(
-    loop: asyncio.AbstractEventLoop, fd: int, *, write: bool = False
+    loop: asyncio.AbstractEventLoop, *fds: int, write: bool = False
 ) -> None:
-    """Return when *fd* can be read from, or written to."""
+    """Return when one of *fds* can be read from, or written to."""
     waiter = loop.create_future()
     add, remove = (
         (loop.add_writer, loop.remove_writer)
         if write
         else (loop.add_reader, loop.remove_reader)
     )
-    add(fd, _wake, waiter)
+    for fd in fds:
+        add(fd, _wake, waiter)
     try:
         await waiter
     finally:
-        remove(fd)
+        for fd in fds:
+            remove(fd)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

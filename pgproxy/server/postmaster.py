@@ -78,7 +78,7 @@ def serve(source: Source) -> None:
         run_loop(_Postmaster(source, Worker(generation, sockets)).run)
     finally:
         mine.remove()
-    _log("pgproxy is shut down", "postmaster.stopped")
+    log.note("pgproxy is shut down", "postmaster.stopped")
 
 
 def _load(source: Source) -> Generation:
@@ -107,17 +107,6 @@ def _fatal(
         )
     )
     return CannotStart(message)
-
-
-def _log(message: str, event: str) -> None:
-    log.write(
-        Report(
-            severity=Severity.LOG,
-            sqlstate=SqlState.SUCCESSFUL_COMPLETION,
-            message=message,
-            event=event,
-        )
-    )
 
 
 def _check_descriptors(max_connections: int) -> None:
@@ -163,7 +152,9 @@ class _Postmaster:
         """Take all of the new configuration, or keep all of the old one."""
         if self._worker.is_stopping:
             return
-        _log("received SIGHUP, reloading configuration files", "postmaster.reloading")
+        log.note(
+            "received SIGHUP, reloading configuration files", "postmaster.reloading"
+        )
         try:
             new = load(self._source)
             self._check_unchanged(new)
@@ -171,12 +162,12 @@ class _Postmaster:
             log.write_all(rejected.at_reload())
             # PostgreSQL applies what it can; a proxy with half a configuration may
             # let in whom the other half keeps out.
-            _log("nothing was reloaded", "settings.rejected")
+            log.note("nothing was reloaded", "settings.rejected")
             return
         self._worker.generation = new
         log.configure(new.settings.log_format)
         log.write_all(new.notices)
-        _log("configuration was reloaded", "settings.reloaded")
+        log.note("configuration was reloaded", "settings.reloaded")
 
     def _check_unchanged(self, new: Generation) -> None:
         """

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import log
 from pgproxy.server.driver import Driver, Hooks
 from pgproxy.server.generation import Generation
@@ -77,7 +76,9 @@ class Worker:
         if self._mode is not None and mode.value <= self._mode.value:
             return
         self._mode = mode
-        _log(f"received {mode.name.lower()} shutdown request", "postmaster.stopping")
+        log.note(
+            f"received {mode.name.lower()} shutdown request", "postmaster.stopping"
+        )
         if mode is Shutdown.IMMEDIATE:
             self._abort()
         if mode is not Shutdown.SMART or not self._admitted:
@@ -115,17 +116,6 @@ class Worker:
             self._admitted.discard(driver)
             if self._mode is not None and not self._admitted:
                 self._stop.set()
-
-
-def _log(message: str, event: str) -> None:
-    log.write(
-        Report(
-            severity=Severity.LOG,
-            sqlstate=SqlState.SUCCESSFUL_COMPLETION,
-            message=message,
-            event=event,
-        )
-    )
 
 
 def run_loop(main: Callable[[], Coroutine[None, None, None]]) -> None:

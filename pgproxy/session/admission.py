@@ -12,32 +12,12 @@ from pgproxy.protocol.errors import (
     InvalidPassword,
     Report,
     SessionRefused,
-    Severity,
-    SqlState,
+    log_line,
 )
 from pgproxy.session.policy import Policy
 
 PASSWORD_METHODS: Final = frozenset({"scram-sha-256", "md5", "password"})
 """The client is asked something; the name is compared when it has answered."""
-
-
-def log_line(
-    message: str,
-    *,
-    event: str,
-    sqlstate: SqlState = SqlState.SUCCESSFUL_COMPLETION,
-    detail: str | None = None,
-    hint: str | None = None,
-) -> Report:
-    """Return a report of severity LOG: nothing that a client is ever told."""
-    return Report(
-        severity=Severity.LOG,
-        sqlstate=sqlstate,
-        message=message,
-        detail=detail,
-        hint=hint,
-        event=event,
-    )
 
 
 def auth_failed(line: HbaLine, client: Client) -> SessionRefused:

@@ -10,7 +10,7 @@ from pgproxy.protocol.backend import (
     authentication_request,
     sasl_mechanisms,
 )
-from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.protocol.errors import Report, Severity, SqlState, log_line
 from pgproxy.protocol.framing import (
     MESSAGE_HEAD_SIZE,
     PG_MAX_AUTH_TOKEN_LENGTH,
@@ -22,7 +22,6 @@ from pgproxy.session.admission import (
     PASSWORD_METHODS,
     authenticated,
     check_name,
-    log_line,
 )
 from pgproxy.session.events import ClientMessage, TlsEstablished
 from pgproxy.session.policy import Policy

@@ -32,6 +32,7 @@ from pgproxy.protocol.errors import (
     Severity,
     SqlState,
     TooManyConnections,
+    log_line,
 )
 from pgproxy.protocol.frontend import (
     CancelRequest,
@@ -56,7 +57,6 @@ from pgproxy.session.admission import (
     PASSWORD_METHODS,
     check_certificate,
     check_name,
-    log_line,
 )
 from pgproxy.session.events import (
     CAC,

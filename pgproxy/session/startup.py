@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pgproxy.protocol.errors import Report
+from pgproxy.protocol.errors import Report, log_line
 from pgproxy.protocol.framing import LENGTH_SIZE, startup_packet_length
 from pgproxy.protocol.frontend import (
     NEGOTIATE_GSS_CODE,
@@ -13,7 +13,6 @@ from pgproxy.protocol.frontend import (
     StartupMessage,
 )
 from pgproxy.session.actions import ReadExactly
-from pgproxy.session.admission import log_line
 from pgproxy.session.events import BytesRead, TlsFailed
 from pgproxy.session.policy import Policy
 

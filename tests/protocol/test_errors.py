@@ -3,7 +3,13 @@
 import pytest
 
 from pgproxy.protocol import errors
-from pgproxy.protocol.errors import Report, SessionRefused, Severity, SqlState
+from pgproxy.protocol.errors import (
+    Report,
+    SessionRefused,
+    Severity,
+    SqlState,
+    log_line,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,4 +55,16 @@ def test_what_the_log_is_told_of_a_plain_refusal() -> None:
         message="no",
         hint="h",
         event="session.refused",
+    )
+
+
+def test_log_line() -> None:
+    """Severity LOG is never sent to a client."""
+    assert log_line("m", event="e.f", detail="d", hint="h") == Report(
+        severity=Severity.LOG,
+        sqlstate=SqlState.SUCCESSFUL_COMPLETION,
+        message="m",
+        detail="d",
+        hint="h",
+        event="e.f",
     )

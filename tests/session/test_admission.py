@@ -13,7 +13,6 @@ from pgproxy.protocol.errors import (
     Report,
     SessionRefused,
     Severity,
-    SqlState,
 )
 from pgproxy.session.admission import (
     PASSWORD_METHODS,
@@ -21,7 +20,6 @@ from pgproxy.session.admission import (
     authenticated,
     check_certificate,
     check_name,
-    log_line,
 )
 from tests.session.builders import policy, rules
 
@@ -41,18 +39,6 @@ def peer(common_name: str | None, dn: str = "CN=x,O=o") -> PeerCertificate:
         distinguished_name=dn,
         issuer_dn="CN=ca",
         serial_number=1,
-    )
-
-
-def test_log_line() -> None:
-    """Severity LOG is never sent to a client."""
-    assert log_line("m", event="e.f", detail="d", hint="h") == Report(
-        severity=Severity.LOG,
-        sqlstate=SqlState.SUCCESSFUL_COMPLETION,
-        message="m",
-        detail="d",
-        hint="h",
-        event="e.f",
     )
 
 
