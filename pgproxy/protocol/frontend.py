@@ -191,13 +191,15 @@ class StartupMessage:
         seen: set[str] = set()
         # As ProcessStartupPacket scans: it stops at an empty name, or at one with
         # nothing behind it, and is content if just one byte is left.
-        rest = body
-        while not rest.startswith(b"\0"):
-            name, _end, after = rest.partition(b"\0")
-            if not after:
+        at, size = 0, len(body)
+        while at < size and body[at]:
+            middle = body.find(b"\0", at)
+            if middle < 0 or middle + 1 == size:
                 break
-            value, _end, rest = after.partition(b"\0")
-            pair = name.decode(*TEXT), value.decode(*TEXT)
+            end = body.find(b"\0", middle + 1)
+            end = size if end < 0 else end
+            pair = body[at:middle].decode(*TEXT), body[middle + 1 : end].decode(*TEXT)
+            at = end + 1
             if pair[0] in _ONLY_ONCE & seen:
                 # PostgreSQL takes the last one. We decide on a value that another
                 # program reads again: what can be read two ways is refused.
@@ -208,7 +210,7 @@ class StartupMessage:
                 _boolean(pair[1])
             seen.add(pair[0])
             pairs.append(pair)
-        if len(rest) != 1:
+        if size - at != 1:
             raise ProtocolViolation(
                 "invalid startup packet layout: expected terminator as last byte"
             )
@@ -222,8 +224,10 @@ class StartupMessage:
 
     def get(self, name: str) -> str:
         """Return the value of the parameter *name*; empty where there is none."""
-        # The last one wins, as everywhere in PostgreSQL.
-        return dict(self.parameters).get(name, "")
+        for known, value in reversed(self.parameters):
+            if known == name:  # the last one wins, as everywhere in PostgreSQL
+                return value
+        return ""
 
     @property
     def user(self) -> str:

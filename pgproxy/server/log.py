@@ -140,7 +140,7 @@ def write(report: Report, session: Mapping[str, object] | None = None) -> None:
 
 def note(message: str, event: str, *, hint: str | None = None) -> None:
     """Write a fact of the server's own life, at severity LOG."""
-    _write(log_line(message, event=event, hint=hint), {})
+    write(log_line(message, event=event, hint=hint))
 
 
 def write_all(reports: Iterable[Report]) -> None:

@@ -10,7 +10,13 @@ from pgproxy.protocol.backend import (
     authentication_request,
     sasl_mechanisms,
 )
-from pgproxy.protocol.errors import Report, Severity, SqlState, log_line
+from pgproxy.protocol.errors import (
+    CommunicationError,
+    Report,
+    Severity,
+    SqlState,
+    log_line,
+)
 from pgproxy.protocol.framing import (
     MESSAGE_HEAD_SIZE,
     PG_MAX_AUTH_TOKEN_LENGTH,
@@ -62,6 +68,8 @@ class Login:
         self._promise = Promise(line.auth_method, line.connection_matched)
         self._answer: bytes
         self._answer_limit: int
+        self._authenticated = False
+        self._scram = False
         self._unbound_sasl = False
 
     def on_backend_message(
@@ -80,6 +88,8 @@ class Login:
         match message[:1]:
             case b"R":
                 return self._on_authentication_request(message, log)
+            case b"Z" if not self._authenticated:
+                raise CommunicationError("the backend skipped the authentication")
             case b"Z":
                 return BeginRelay()
             case b"K":
@@ -95,17 +105,25 @@ class Login:
         if code == AUTH_REQ_OK:
             self._promise.completed()
             self._on_authenticated(log)
+            self._authenticated = True
             return ReadEither()
         self._promise.asked(code)
         self._answer, self._unbound_sasl = b"", False
         if code == AUTH_REQ_SASL_FIN:
             return ReadEither()
-        self._answer_limit = PG_MAX_AUTH_TOKEN_LENGTH
-        if code >= AUTH_REQ_SASL:
-            self._answer_limit = PG_MAX_SASL_MESSAGE_LENGTH
-        if code == AUTH_REQ_SASL and self._tls is not None:
+        if code == AUTH_REQ_SASL:
             offered = sasl_mechanisms(message)
-            self._unbound_sasl = not any(name.endswith("-PLUS") for name in offered)
+            # Another mechanism may have more to say: OAUTHBEARER has a token.
+            self._scram = "SCRAM-SHA-256" in offered
+            self._unbound_sasl = (
+                self._tls is not None
+                and self._scram
+                and "SCRAM-SHA-256-PLUS" not in offered
+            )
+        is_scram = self._scram and code >= AUTH_REQ_SASL
+        self._answer_limit = (
+            PG_MAX_SASL_MESSAGE_LENGTH if is_scram else PG_MAX_AUTH_TOKEN_LENGTH
+        )
         return ReadEither(MESSAGE_HEAD_SIZE)
 
     def _on_authenticated(self, log: list[Report]) -> None:

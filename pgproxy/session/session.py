@@ -160,7 +160,9 @@ class Session:
             return self._step(CLOSED, Close())
 
     def _dispatch(self, event: Event) -> Step:  # noqa: C901, PLR0912 - one case each
-        assert (self.state, type(event)) in TRANSITIONS, (self.state, event)
+        # The type and no more of it: the log shows this, and an event may hold a
+        # password.
+        assert (self.state, type(event)) in TRANSITIONS, (self.state, type(event))
         self._event = event
         match event:
             case Accepted():
@@ -210,7 +212,8 @@ class Session:
 
     def _step(self, after: State, then: Action, send: bytes = b"") -> Step:
         before = self.state
-        assert after in TRANSITIONS[before, type(self._event)], (self._event, after)
+        kind = type(self._event)
+        assert after in TRANSITIONS[before, kind], (before, kind, after)
         self.state = after
         return Step(self._event, before, after, then, send, tuple(self._log))
 

@@ -52,8 +52,8 @@ class State(Enum):
 NEW, STARTUP, TLS, AUTHORIZING, BACKEND, LOGIN, RELAY, CANCEL, CLOSED = State
 
 LIVE: Final = frozenset(State) - {CLOSED}
-READING: Final = frozenset({NEW, STARTUP, LOGIN})
-"""The states in which the client is read from, so that its end can show."""
+TALKING: Final = frozenset({NEW, STARTUP, TLS, LOGIN, RELAY})
+"""The states in which the client is read from or written to, so its end can show."""
 
 # All that a session can do. docs/reference/session.md is drawn from this table and
 # test_states.py walks every edge of it; what is not here cannot happen.
@@ -77,7 +77,7 @@ _TRANSITIONS: Final[dict[tuple[State, type[Event]], set[State]]] = {
     (LOGIN, BackendGone): {CLOSED},
     (RELAY, RelayEnded): {CLOSED},
     (CANCEL, CancelForwarded): {CLOSED},
-    **{(state, ClientGone): {CLOSED} for state in READING},
+    **{(state, ClientGone): {CLOSED} for state in TALKING},
     **{(state, TimedOut): {CLOSED} for state in LIVE - {RELAY}},
     **{(state, Terminated): {CLOSED} for state in LIVE},
 }

@@ -207,6 +207,15 @@ def test_a_backend_that_asks_for_less() -> None:
         hear(login(), PASSWORD)
 
 
+def test_a_backend_that_skips_the_authentication() -> None:
+    """CERT-18, CERT-20: without AuthenticationOk there is nothing that was checked."""
+    for line in ("host all all all trust", "host all all all scram-sha-256"):
+        with pytest.raises(CommunicationError, match="skipped the authentication"):
+            hear(login(line), READY)
+    with pytest.raises(CommunicationError, match="skipped the authentication"):
+        hear(login(), SASL, SASL_CONTINUE, SASL_FINAL, READY)
+
+
 def test_silence_ends_with_the_first_message() -> None:
     """Whatever it is."""
     watched = login()
@@ -256,7 +265,14 @@ def test_an_answer_without_a_body() -> None:
         ("host all all all md5", MD5, 65_535),
         ("host all all all password", PASSWORD, 65_535),
         ("host all all all trust", authentication(9), 65_535),
-        ("host all all all trust", authentication(11), 1024),
+        ("host all all all trust", authentication(11), 65_535),
+        ("host all all all trust", authentication(10, b"OAUTHBEARER\0\0"), 65_535),
+        ("host all all all trust", SASL, 1024),
+        (
+            "host all all all trust",
+            authentication(10, b"OAUTHBEARER\0SCRAM-SHA-256\0\0"),
+            1024,
+        ),
     ],
 )
 def test_an_answer_has_a_limit(line: str, request_: bytes, limit: int) -> None:
@@ -298,6 +314,26 @@ def test_a_client_that_needs_channel_binding() -> None:
         "requires channel binding, which a backend without TLS cannot offer, set "
         "channel_binding=prefer there."
     )
+
+
+def test_scram_goes_on_as_scram() -> None:
+    """SCR-17: the second answer has the limit of the first; a new question has not."""
+    watched = login("host all all all trust")
+    hear(watched, SASL)
+    watched.on_bytes_read(ANSWER)
+    hear(watched, SASL_CONTINUE)
+    assert watched.on_bytes_read(b"p" + (4 + 1024).to_bytes(4)) == ReadEither(1024)
+    again = login("host all all all trust")
+    hear(again, SASL)
+    hear(again, PASSWORD)
+    assert again.on_bytes_read(b"p" + (4 + 1025).to_bytes(4)) == ReadEither(1025)
+
+
+def test_a_token_needs_no_channel_binding() -> None:
+    """What is not SCRAM has none to miss."""
+    watched = login("host all all all trust")
+    hear(watched, authentication(10, b"OAUTHBEARER\0\0"))
+    assert watched.on_client_gone() == ()
 
 
 def test_a_client_that_leaves_for_another_reason() -> None:

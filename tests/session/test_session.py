@@ -738,7 +738,10 @@ def test_an_answer_that_is_too_long() -> None:
 
 HALF = [ACCEPTED, FirstByte(0), BytesRead(SSL_REQUEST[:4])]
 BETWEEN = in_clear(SSL_REQUEST)
-RESET = "could not receive data from client: Connection reset by peer"
+BETWEEN_TLS = in_clear(SSL_REQUEST)
+"""With TLS on: S is on its way (NEG-22)."""
+LOST = "could not receive data from client: {}"
+RESET = LOST.format("Connection reset by peer")
 INCOMPLETE = "incomplete startup packet"
 
 
@@ -754,6 +757,7 @@ INCOMPLETE = "incomplete startup packet"
         (HALF, ClientGone(0, "Connection reset by peer"), [RESET, INCOMPLETE]),
         (BETWEEN, ClientGone(0), []),
         (BETWEEN, ClientGone(3), []),
+        (BETWEEN_TLS, ClientGone(0, "Broken pipe"), [LOST.format("Broken pipe")]),
         (TO_LOGIN, ClientGone(0), []),  # NEG-70
         (TO_LOGIN, ClientGone(2, "Connection reset by peer"), [RESET]),
     ],
@@ -762,7 +766,8 @@ def test_a_client_that_leaves(
     events: list[Event], gone: ClientGone, log: list[str]
 ) -> None:
     """NEG-05 to NEG-08, NEG-68, NEG-70: nothing is sent, and PostgreSQL's log it is."""
-    step = last(session(ssl=False, log_connections=frozenset()), *events, gone)
+    ssl = events is BETWEEN_TLS
+    step = last(session(ssl=ssl, log_connections=frozenset()), *events, gone)
     assert (step.send, step.next) == (b"", Close())
     assert told(step) == log
     assert {report.severity for report in step.log} <= {Severity.LOG}
@@ -891,6 +896,14 @@ def test_trace_connection_negotiation(
     assert told(step) == log
     assert {report.event for report in step.log} <= {"connection.negotiation"}
     assert last(session(ssl=ssl), *events).log == ()
+
+
+def test_a_bug_does_not_tell_passwords() -> None:
+    """An event that cannot be is named, and what is in it is not."""
+    with pytest.raises(AssertionError) as caught:
+        last(session(), *in_clear(SSL_REQUEST), BytesRead(b"secret"))
+    assert "BytesRead" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_step_says_what_happened() -> None:

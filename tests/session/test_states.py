@@ -24,7 +24,7 @@ from pgproxy.session.events import (
     TlsEstablished,
     TlsFailed,
 )
-from pgproxy.session.states import TRANSITIONS, State
+from pgproxy.session.states import TALKING, TRANSITIONS, State
 from tests.session.builders import (
     ACCEPTED,
     ANSWER,
@@ -104,10 +104,7 @@ WALKS: list[tuple[str, bool, list[Event]]] = [
     (TRUST, True, [*TO_LOGIN, BackendGone()]),
     (TRUST, True, [*TO_RELAY, RelayEnded()]),
     (TRUST, True, [*TO_CANCEL, CancelForwarded()]),
-    *[
-        (TRUST, True, [*REACH[state], ClientGone()])
-        for state in (State.NEW, State.STARTUP, State.LOGIN)
-    ],
+    *[(TRUST, True, [*REACH[state], ClientGone()]) for state in TALKING],
     *[
         (TRUST, True, [*way, TimedOut()])
         for state, way in REACH.items()
@@ -159,7 +156,7 @@ def test_closed_is_the_end() -> None:
     ("way", "event"),
     [
         (TO_RELAY, TimedOut()),
-        (TO_RELAY, ClientGone()),
+        (TO_BACKEND, ClientGone()),
         (TO_TLS, BytesRead(b"1234")),
         (START, Accepted(ACCEPTED.host, ACCEPTED.port, ACCEPTED.address)),
         (TO_BACKEND, StartupMessage(0x30000, ())),
