@@ -119,6 +119,8 @@ async def _connect_tcp(
         sock = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # As libpq: a host that is gone would else keep its sessions for ever.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         async with asyncio.timeout(timeout_s):
             await loop.sock_connect(sock, address)
         undo.pop_all()

@@ -170,10 +170,11 @@ class Door:
     """
     The way to one ``SSL_CTX``.
 
-    Make one with `open`. It is only good while the context lives.
+    Make one with `open`; it keeps the context alive.
     """
 
-    def __init__(self, pointer: int) -> None:
+    def __init__(self, context: SSLContext, pointer: int) -> None:
+        self._context = context  # or the pointer would outlive what it points to
         self._ctx = c_void_p(pointer)
 
     @classmethod
@@ -189,7 +190,7 @@ class Door:
         options = int(context.options) & 0xFFFF_FFFF_FFFF_FFFF
         if not pointer or _lib.SSL_CTX_get_options(pointer) != options:
             return None
-        return cls(pointer)
+        return cls(context, pointer)
 
     def disable_session_cache(self) -> None:
         """Offer no resumption: an empty session id in ServerHello (TLS-56)."""

@@ -7,9 +7,10 @@ keys are those of PostgreSQL's jsonlog, so that one dashboard reads both.
 
 import contextlib
 import re
+import select
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any, Final, TextIO
+from typing import Any, ClassVar, Final, TextIO
 
 import structlog
 
@@ -62,7 +63,15 @@ def _print_values(
 
 
 class _Writer:
-    """Writes lines; what cannot be written is lost (``write_console`` in elog.c)."""
+    """
+    Writes lines; what cannot be written is lost (``write_console`` in elog.c).
+
+    Attributes:
+        lost: How many lines were, because nobody reads the pipe that they go to.
+
+    """
+
+    lost: ClassVar[int] = 0
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -71,8 +80,21 @@ class _Writer:
         # Whoever reads the log may have gone: that must not end a session, let alone
         # the server. ValueError: the file is closed.
         with contextlib.suppress(OSError, ValueError):
+            if self._is_full():
+                _Writer.lost += 1
+                return
             self._file.write(f"{line}\n")
             self._file.flush()
+
+    def _is_full(self) -> bool:
+        """Whether a write would wait, and with it every session of this process."""
+        try:
+            fd = self._file.fileno()
+        except (OSError, ValueError):
+            return False  # no file of the system's: nothing to wait for
+        room = select.poll()
+        room.register(fd, select.POLLOUT)
+        return not room.poll(0)
 
     warning = error = info
 
@@ -167,7 +189,11 @@ def _write(report: Report, keys: Mapping[str, object]) -> None:
         **keys,
     }
     emit = getattr(structlog.get_logger(), _LEVELS[report.severity])
+    before = _Writer.lost
     emit(report.event, **{key: value for key, value in parts.items() if value})
+    if before and _Writer.lost == before:  # there is room again
+        _Writer.lost = 0
+        note(f"{before} lines of the log were lost: nobody read them", "log.lost")
 
 
 def bug(session: Mapping[str, object]) -> None:

@@ -119,15 +119,15 @@ def _check_descriptors(max_connections: int) -> None:
     """
     needed = max_connections * DESCRIPTORS_PER_SESSION + DESCRIPTORS_APART
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise _fatal(
-                "insufficient file descriptors available to start server process",
-                detail=f"System allows {hard}, server needs at least {needed}.",
-                hint="Lower max_connections, or raise the limit (ulimit -n, "
-                "LimitNOFILE).",
-            )
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise _fatal(
+            "insufficient file descriptors available to start server process",
+            detail=f"System allows {hard}, server needs at least {needed}.",
+            hint="Lower max_connections, or raise the limit (ulimit -n, LimitNOFILE).",
+        )
+    if soft != hard:
+        # All there are: clients that have not logged in yet take some, too.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class _Postmaster:

@@ -7,6 +7,7 @@ was measured.
 """
 
 import asyncio
+import contextlib
 import select
 import socket
 import ssl
@@ -52,7 +53,8 @@ class ErrorWatch:
     ] = weakref.WeakKeyDictionary()
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        # Elsewhere than on Linux a reset may cut off what came right before it.
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._callbacks: dict[int, Callable[[], None]] = {}
 
     @classmethod
@@ -61,21 +63,25 @@ class ErrorWatch:
         watch = cls._watches.get(loop)
         if watch is None:
             watch = cls._watches[loop] = cls()
-            loop.add_reader(watch._epoll.fileno(), watch._tell)
+            if watch._epoll is not None:
+                loop.add_reader(watch._epoll.fileno(), watch._tell, watch._epoll)
         return watch
 
     def add(self, fd: int, callback: Callable[[], None]) -> None:
         """Have *callback* called when *fd* has an error, which is never asked for."""
         self._callbacks[fd] = callback
-        self._epoll.register(fd, select.EPOLLET)
+        if self._epoll is not None:
+            self._epoll.register(fd, select.EPOLLET)
 
     def remove(self, fd: int) -> None:
         """Forget *fd*, before it is closed."""
-        del self._callbacks[fd]
-        self._epoll.unregister(fd)
+        self._callbacks.pop(fd, None)
+        if self._epoll is not None:
+            with contextlib.suppress(OSError):  # it was never added
+                self._epoll.unregister(fd)
 
-    def _tell(self) -> None:
-        for fd, events in self._epoll.poll(0):
+    def _tell(self, epoll: "select.epoll") -> None:
+        for fd, events in epoll.poll(0):
             callback = self._callbacks.get(fd)
             if callback is not None and events & select.EPOLLERR:
                 callback()
@@ -116,7 +122,6 @@ class Relay:
         "_ended",
         "_for_backend",
         "_for_client",
-        "_from_backend_open",
         "_from_client_open",
         "_loop",
         "_terminated",
@@ -140,7 +145,6 @@ class Relay:
         self._for_client = for_client
         self._for_backend = b""
         self._from_client_open = True
-        self._from_backend_open = True
         self._broken = False
         self._terminated = False
         self._ended: asyncio.Future[None] = loop.create_future()
@@ -150,12 +154,13 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until it is over. The sockets are left open."""
-        self._loop.add_reader(self._client_fd, self._forward_to_backend)
-        self._loop.add_reader(self._backend_fd, self._forward_to_client)
+        # First, because it may need a descriptor, and there may be none.
         errors = ErrorWatch.of(self._loop)
-        errors.add(self._client_fd, self._on_error)
-        errors.add(self._backend_fd, self._on_error)
         try:
+            errors.add(self._client_fd, self._on_error)
+            errors.add(self._backend_fd, self._on_error)
+            self._loop.add_reader(self._client_fd, self._forward_to_backend)
+            self._loop.add_reader(self._backend_fd, self._forward_to_client)
             if self._for_client:
                 self._loop.remove_reader(self._backend_fd)
                 self._drain_to_client()
@@ -278,7 +283,6 @@ class Relay:
         except OSError:
             count = 0
         if not count:
-            self._from_backend_open = False
             self._end()
             return
         self.octets_from_backend += count

@@ -129,7 +129,12 @@ def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, 
         context.set_alpn_protocols(["postgresql"])
         return context, False
     door.disable_session_cache()
-    door.set_groups(GROUPS)
+    if not door.set_groups(GROUPS):
+        raise _error(
+            f"could not set group names specified in ssl_groups: {GROUPS}",
+            hint="Ensure that each group name is spelled correctly and supported by "
+            "the installed version of OpenSSL.",
+        )
     door.require_alpn()
     if settings.ssl_ca_file:
         door.name_client_cas(str(directory / settings.ssl_ca_file))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -249,3 +250,37 @@ def test_nobody_reads(log_format: str) -> None:
     # At its end Python complains, to nobody, of what it could not flush.
     said, _none = process.communicate(b"go\n")
     assert said == b"alive"
+
+
+FLOOD = """
+import sys
+from pgproxy.server import log
+log.configure("json")
+for number in range(5000):
+    log.note(f"line {number} " + "x" * 100, "thing.happened")
+print("alive", flush=True)
+sys.stdin.readline()
+log.note("the end", "thing.happened")
+"""
+
+
+def test_nobody_reads_on() -> None:
+    """A pipe that is full holds nobody up; once it is read, it says what is missing."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FLOOD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=CHECKOUT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"alive\n"
+        written = os.read(process.stderr.fileno(), 1 << 20)
+        written += process.communicate(b"go\n")[1]
+    lines = [json.loads(line) for line in written.splitlines()]
+    *kept, end, told = [line["message"] for line in lines]
+    assert end == "the end"
+    assert kept[0].startswith("line 0 ")
+    assert told == f"{5000 - len(kept)} lines of the log were lost: nobody read them"
+    assert 0 < len(kept) < 5000
