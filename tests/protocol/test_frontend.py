@@ -141,6 +141,7 @@ def test_major_version_must_be_3(code: int, shown: str) -> None:
         body(b"user", b"a") + b"xy",  # a name without an end
         b"\0" + body(b"user", b"a") + b"\0",  # an empty name ends the scan
         body(b"user", b"a", b"", b"v") + b"\0",
+        body(b"user", b"a", b"replication"),  # no value, so none that is wrong
     ],
 )
 def test_layout(packet: bytes) -> None:
@@ -236,6 +237,14 @@ def test_user_and_database(
     """Who, and where, as pg_hba.conf sees it."""
     message = startup(**parameters)
     assert (message.user, message.database) == (user, database)
+
+
+def test_a_value_that_ends_the_packet_is_read() -> None:
+    """What is wrong with it comes before what is wrong with the layout (NEG-48)."""
+    with pytest.raises(InvalidParameterValue):
+        StartupMessage.decode(V3, body(b"user", b"a", b"replication", b""))
+    with pytest.raises(InvalidParameterValue):
+        StartupMessage.decode(V3, body(b"user", b"a", b"replication") + b"maybe")
 
 
 def test_names_are_cut() -> None:

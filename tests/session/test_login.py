@@ -210,9 +210,13 @@ def test_a_backend_that_asks_for_less() -> None:
 def test_a_backend_that_skips_the_authentication() -> None:
     """CERT-18, CERT-20: without AuthenticationOk there is nothing that was checked."""
     for line in ("host all all all trust", "host all all all scram-sha-256"):
-        with pytest.raises(CommunicationError, match="skipped the authentication"):
+        with pytest.raises(
+            CommunicationError, match=r"^the backend skipped the authentication$"
+        ):
             hear(login(line), READY)
-    with pytest.raises(CommunicationError, match="skipped the authentication"):
+    with pytest.raises(
+        CommunicationError, match=r"^the backend skipped the authentication$"
+    ):
         hear(login(), SASL, SASL_CONTINUE, SASL_FINAL, READY)
 
 
