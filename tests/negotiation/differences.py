@@ -51,6 +51,11 @@ DIFFERENCES: Final[Mapping[str, Difference]] = {
         PGPROXY,
         why="refuses what decides on who may connect and can be read two ways",
     ),
+    "NEG-69": _of(
+        PGPROXY,
+        why="reads away what nobody wants before it closes, so that the end is a FIN "
+        "and no RST overtakes the last message",
+    ),
     "NEG-70": _of(
         PGPROXY,
         why="a client that requires channel binding leaves at this point, and the "
