@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from pgproxy.auth.hba import Interfaces
-from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.protocol.errors import SqlState, log_line
 from pgproxy.server import instance, log, system, tls
 from pgproxy.server.generation import Generation
 from pgproxy.server.instance import Gone, Instance, Unreachable
@@ -219,12 +219,10 @@ class Driver:
                     return InterfacesFound(system.interfaces())
                 except OSError as error:
                     log.write(
-                        Report(
-                            severity=Severity.LOG,
-                            sqlstate=SqlState.INTERNAL_ERROR,
-                            message="error enumerating network interfaces: "
-                            f"{error.strerror}",
+                        log_line(
+                            f"error enumerating network interfaces: {error.strerror}",
                             event="interfaces.unknown",
+                            sqlstate=SqlState.INTERNAL_ERROR,
                         ),
                         self._keys(),
                     )
@@ -326,10 +324,8 @@ class Driver:
         milliseconds = int(seconds * 1000)
         minutes, rest = divmod(milliseconds, 60_000)
         log.write(
-            Report(
-                severity=Severity.LOG,
-                sqlstate=SqlState.SUCCESSFUL_COMPLETION,
-                message=f"disconnection: session time: {minutes // 60}:"
+            log_line(
+                f"disconnection: session time: {minutes // 60}:"
                 f"{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03} "
                 f"user={startup.user} database={startup.database} "
                 f"host={self._accepted.host} port={self._accepted.port}",
