@@ -435,7 +435,13 @@ class Session:
         )
 
     def _on_client_gone(self, event: ClientGone) -> Step:
-        if event.error is not None:
+        if self.state is TLS:  # nothing but S has been on its way (NEG-22)
+            self._tell(
+                f"failed to send SSL negotiation response: {event.error}",
+                "client.lost",
+                sqlstate=SqlState.CONNECTION_FAILURE,
+            )
+        elif event.error is not None:
             self._tell_lost(event.error)
         if self.state is LOGIN:
             self._log.extend(self._login.on_client_gone())
