@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pgproxy.auth.lexer import TEXT, Field, Token, logical_lines, next_token
-from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.protocol.errors import (
+    Report,
+    Severity,
+    SqlState,
+    errcode_for_file_access,
+)
 
 CONF_FILE_MAX_DEPTH: Final = 10
 """How many files deep files may be included; utils/conffiles.h."""
@@ -184,7 +189,7 @@ class _Reader:
             self.problem(
                 f'could not open configuration directory "{directory}": {_m(error)}',
                 here,
-                _errcode_for_file_access(error),
+                errcode_for_file_access(error),
             )
             return []
         # What begins with a dot is hidden; so is a file that is called ".conf".
@@ -227,7 +232,7 @@ class _Reader:
             self.problem(
                 f'could not {verb} file "{path}": {_m(error)}',
                 where,
-                _errcode_for_file_access(error),
+                errcode_for_file_access(error),
             )
             return b""
 
@@ -271,16 +276,3 @@ def _canonical(path: str) -> str:
 def _m(error: OSError) -> str:
     """Return what C's ``%m`` prints."""
     return error.strerror or str(error)
-
-
-def _errcode_for_file_access(error: OSError) -> SqlState:
-    """Return the SQLSTATE of a failed system call; the function in elog.c."""
-    match error:
-        case FileNotFoundError():
-            return SqlState.UNDEFINED_FILE
-        case PermissionError():
-            return SqlState.INSUFFICIENT_PRIVILEGE
-        case IsADirectoryError() | NotADirectoryError():
-            return SqlState.WRONG_OBJECT_TYPE
-        case _:
-            return SqlState.INTERNAL_ERROR

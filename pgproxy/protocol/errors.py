@@ -86,6 +86,19 @@ def log_line(
     )
 
 
+def errcode_for_file_access(error: OSError) -> SqlState:
+    """Return the SQLSTATE of a failed system call; the function in elog.c."""
+    match error:
+        case FileNotFoundError():
+            return SqlState.UNDEFINED_FILE
+        case PermissionError():
+            return SqlState.INSUFFICIENT_PRIVILEGE
+        case IsADirectoryError() | NotADirectoryError():
+            return SqlState.WRONG_OBJECT_TYPE
+        case _:
+            return SqlState.INTERNAL_ERROR
+
+
 class SessionRefused(Exception):
     """
     The session ends, and the client is told why with an ErrorResponse.

@@ -1,12 +1,16 @@
 """The files of a configuration: postgresql.conf, and what it includes."""
 
-import errno
 import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.protocol.errors import (
+    Report,
+    Severity,
+    SqlState,
+    errcode_for_file_access,
+)
 from pgproxy.settings.guc_scan import parse_line
 from pgproxy.settings.values import ascii_lower
 
@@ -24,15 +28,6 @@ MAX_SYNTAX_ERRORS: Final = 100
 
 REJECTED: Final = "settings.rejected"
 """The event of whatever keeps a file from being applied."""
-
-_FILE_ACCESS: Final = {
-    errno.EPERM: SqlState.INSUFFICIENT_PRIVILEGE,
-    errno.EACCES: SqlState.INSUFFICIENT_PRIVILEGE,
-    errno.ENOENT: SqlState.UNDEFINED_FILE,
-    errno.ENOTDIR: SqlState.WRONG_OBJECT_TYPE,
-    errno.EISDIR: SqlState.WRONG_OBJECT_TYPE,
-}
-"""``errcode_for_file_access`` in elog.c, as far as opening a file goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +158,7 @@ class ConfigFiles:
         reason = error.strerror or str(error)
         self._complain(
             f'could not open configuration {what} "{path}": {reason}',
-            _FILE_ACCESS.get(error.errno or 0, SqlState.INTERNAL_ERROR),
+            errcode_for_file_access(error),
         )
 
     def _complain(

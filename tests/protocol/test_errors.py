@@ -1,5 +1,7 @@
 """Errors are told twice: what the client may know, and what the log may."""
 
+import errno
+
 import pytest
 
 from pgproxy.protocol import errors
@@ -68,3 +70,21 @@ def test_log_line() -> None:
         hint="h",
         event="e.f",
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "sqlstate"),
+    [
+        (errno.ENOENT, "58P01"),
+        (errno.EACCES, "42501"),
+        (errno.EPERM, "42501"),
+        (errno.EISDIR, "42809"),
+        (errno.ENOTDIR, "42809"),
+        (errno.EIO, "XX000"),
+        (None, "XX000"),
+    ],
+)
+def test_errcode_for_file_access(number: int | None, sqlstate: str) -> None:
+    """elog.c."""
+    error = OSError("why") if number is None else OSError(number, "why")
+    assert errors.errcode_for_file_access(error) == sqlstate

@@ -6,6 +6,7 @@ PostgreSQL applies what it can of a configuration, pgproxy applies all or nothin
 """
 
 import signal
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,7 @@ from tests.support.oracles import PGPROXY
 
 pytestmark = pytest.mark.interop
 
+END = "-----END CERTIFICATE-----\n"
 RELOADED = "configuration was reloaded"
 NOTHING = "nothing was reloaded"
 NO_ENTRY = 'no pg_hba.conf entry for host "127.0.0.1", user "tom"'
@@ -104,12 +106,7 @@ def certificate(client: Client) -> bytes:
 
 
 def der(pem: bytes) -> bytes:
-    import ssl  # noqa: PLC0415
-
     return ssl.PEM_cert_to_DER_cert(pem.decode().partition("-----END")[0] + END)
-
-
-END = "-----END CERTIFICATE-----\n"
 
 
 def test_ssl_off_and_on(server: PgproxyEndpoint) -> None:
