@@ -52,7 +52,40 @@ class AddressRange:
         return (int(client) ^ int(self.address)) & int(self.netmask) == 0
 
 
-AddressSpec = AddressRange | AddressKeyword
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """
+    The host whose name is *name*, or, if that begins with a dot, all hosts under it.
+
+    Whether a client is one of them is for the name service to say, twice: the name of
+    its address must be *name*, and that name must have its address (HBA-68).
+    """
+
+    name: str
+
+    def matches(self, remote_hostname: str) -> bool:
+        """
+        Return whether *remote_hostname*, the name of a client's address, is meant.
+
+        ``.example.com`` is every name that ends so, ``example.com`` not among them.
+        Case is ignored, of ASCII letters only.
+
+        Source: ``hostname_match`` in hba.c, ``pg_strcasecmp``.
+        """
+        name, remote = _lower(self.name), _lower(remote_hostname)
+        if name.startswith("."):
+            return remote.endswith(name)
+        return name == remote
+
+
+_TO_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def _lower(name: str) -> str:
+    return name.translate(_TO_LOWER)
+
+
+AddressSpec = AddressRange | AddressKeyword | HostName
 
 
 @dataclass(frozen=True, slots=True)

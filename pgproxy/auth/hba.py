@@ -4,25 +4,41 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from pgproxy.auth.address import AddressKeyword, AddressRange, Interface, IPAddress
+from pgproxy.auth.address import (
+    AddressKeyword,
+    AddressRange,
+    HostName,
+    Interface,
+    IPAddress,
+)
 from pgproxy.auth.hba_line import ClientCert, ClientName, ConnType, HbaLine, Rule
+from pgproxy.auth.lexer import Token
+from pgproxy.auth.roles import Roles
 
 __all__ = [
     "Client",
     "ClientCert",
     "ClientName",
     "ConnType",
+    "Fact",
     "Facts",
+    "ForwardLookup",
     "HbaLine",
     "Interface",
     "Interfaces",
+    "LookupFailed",
+    "Memberships",
     "Mismatch",
     "Needs",
     "Replication",
+    "ReverseLookup",
+    "Roles",
     "Rule",
     "Verdict",
+    "check_role",
     "explain",
     "first_match",
+    "hostname_lookup_detail",
     "refusal",
 ]
 
@@ -64,24 +80,64 @@ class Interfaces:
     """The question which addresses this machine has: `Facts.interfaces`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReverseLookup:
+    """The question what the client's address is called: `Facts.remote_hostname`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardLookup:
+    """The question which addresses *name* has: `Facts.remote_addresses`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memberships:
+    """The question who is a member of which role: `Facts.roles`."""
+
+
+Fact = Interfaces | ReverseLookup | ForwardLookup | Memberships
+"""What a line can need to know of the world."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    """
+    The name service has no answer.
+
+    Args:
+        reason: In its words: ``Name or service not known`` (``gai_strerror``).
+
+    """
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """
-    What has been found out about this connection so far.
+    What has been found out about this connection so far; None: not asked yet.
 
     Args:
-        interfaces: None: not asked yet. Empty: nobody could say (HBA-70).
+        interfaces: The addresses of this machine. Empty: nobody could say (HBA-70).
+        remote_hostname: What the client's address is called.
+        remote_addresses: Which addresses that name has.
+        roles: Who is a member of which role.
 
     """
 
     interfaces: tuple[Interface, ...] | None = None
+    remote_hostname: str | LookupFailed | None = None
+    remote_addresses: frozenset[IPAddress] | LookupFailed | None = None
+    roles: Roles | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """No verdict yet: first this fact must be found out."""
 
-    fact: Interfaces
+    fact: Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +155,7 @@ class Mismatch(Enum):
     NO_SSL = "it is for connections without SSL, and this one has it"
     GSS = "it is for connections with GSSAPI encryption, which is not supported"
     ADDRESS = "the address of the client is not one of its addresses"
+    HOST_NAME = "the host name of the client is not the one it names"
     DATABASE = "the database is not one of its databases"
     REPLICATION = "a replication connection needs the keyword replication"
     USER = "the user is not one of its users"
@@ -173,14 +230,55 @@ def refusal(line: HbaLine | None, client: Client) -> str:
             )
 
 
-def _matches(line: HbaLine, client: Client, facts: Facts) -> Mismatch | Needs | None:
-    """Return None if *line* matches; else which field does not, or what to find out."""
-    return (
-        _conntype(line, client)
-        or _address(line, client, facts)
-        or _database(line, client)
-        or _user(line, client)
-    )
+def hostname_lookup_detail(client: Client, facts: Facts) -> str | None:
+    """
+    Return what the log is told of the client's host name, if a line asked for it.
+
+    Source: ``HOSTNAME_LOOKUP_DETAIL`` in auth.c; HBA-69.
+    """
+    name, addresses = facts.remote_hostname, facts.remote_addresses
+    match name, addresses:
+        case None, _:
+            return None
+        case LookupFailed(reason), _:
+            return f"Could not resolve client IP address to a host name: {reason}."
+        case _, LookupFailed(reason):
+            return f'Could not translate client host name "{name}" to IP address: {reason}.'
+        case _, None:
+            how = "forward lookup not checked"
+        case _, frozenset() if client.address in addresses:
+            how = "forward lookup matches"
+        case _:
+            how = "forward lookup does not match"
+    return f'Client IP address resolved to "{name}", {how}.'
+
+
+def is_member(user: str, role: str, facts: Facts) -> bool | Needs:
+    """Return whether *user* is a member of *role*, as far as is known."""
+    if facts.roles is None:
+        return Needs(Memberships())
+    return facts.roles.is_member(user, role)
+
+
+_Matches = Mismatch | Needs | None
+"""None: it does. Else what does not, or what must be known to say."""
+
+
+def _matches(line: HbaLine, client: Client, facts: Facts) -> _Matches:
+    """
+    Compare every field of *line*, in the order of ``check_hba`` in hba.c.
+
+    Only what needs to know about roles waits until the rest has been compared: here
+    that costs a question to the backend, which may fail.
+    """
+    why_not = _conntype(line, client) or _address(line, client, facts)
+    if why_not is not None:
+        return why_not
+    database = _database(line, client, facts)
+    if isinstance(database, Mismatch):
+        return database
+    user = _user(line, client, facts)
+    return user if isinstance(user, Mismatch) else database or user
 
 
 def _conntype(line: HbaLine, client: Client) -> Mismatch | None:
@@ -197,13 +295,15 @@ def _conntype(line: HbaLine, client: Client) -> Mismatch | None:
     return None
 
 
-def _address(line: HbaLine, client: Client, facts: Facts) -> Mismatch | Needs | None:
-    """Compare the address; only ``samehost`` and ``samenet`` need to ask (HBA-70)."""
+def _address(line: HbaLine, client: Client, facts: Facts) -> _Matches:
+    """Compare the address; all but numbers and ``all`` need to ask (HBA-68, HBA-70)."""
     spec = line.address
     if isinstance(spec, AddressRange):
         return None if client.address in spec else Mismatch.ADDRESS
     if spec is AddressKeyword.ALL:
         return None
+    if isinstance(spec, HostName):
+        return _host_name(spec, client, facts)
     if facts.interfaces is None:
         return Needs(Interfaces())
     for interface in facts.interfaces:
@@ -213,7 +313,27 @@ def _address(line: HbaLine, client: Client, facts: Facts) -> Mismatch | Needs | 
     return Mismatch.ADDRESS
 
 
-def _database(line: HbaLine, client: Client) -> Mismatch | None:
+def _host_name(spec: HostName, client: Client, facts: Facts) -> _Matches:
+    """
+    Ask for the client's name, and then whether that name has the client's address.
+
+    What the name service could not say once, it is not asked again (HBA-68).
+
+    Source: ``check_hostname`` in hba.c.
+    """
+    name, addresses = facts.remote_hostname, facts.remote_addresses
+    if name is None:
+        return Needs(ReverseLookup())
+    if isinstance(name, LookupFailed) or not spec.matches(name):
+        return Mismatch.HOST_NAME
+    if addresses is None:
+        return Needs(ForwardLookup(name))
+    if isinstance(addresses, LookupFailed) or client.address not in addresses:
+        return Mismatch.HOST_NAME
+    return None
+
+
+def _database(line: HbaLine, client: Client, facts: Facts) -> _Matches:
     """
     Compare the database.
 
@@ -226,23 +346,48 @@ def _database(line: HbaLine, client: Client) -> Mismatch | None:
         if any(token.is_keyword("replication") for token in line.databases):
             return None
         return Mismatch.REPLICATION
+    unknown: _Matches = Mismatch.DATABASE
     for token in line.databases:
         if token.is_keyword("all"):
             return None
         if token.is_keyword("sameuser"):
-            matches = client.database == client.user
+            matches: bool | Needs = client.database == client.user
+        elif token.is_keyword("samerole") or token.is_keyword("samegroup"):
+            matches = is_member(client.user, client.database, facts)
+        elif token.is_keyword("replication"):
+            continue
         else:
-            matches = token.text == client.database and not token.is_keyword(
-                "replication"
-            )
-        if matches:
+            matches = token.matches(client.database)
+        if matches is True:
             return None
-    return Mismatch.DATABASE
+        if isinstance(matches, Needs):
+            unknown = matches
+    return unknown
 
 
-def _user(line: HbaLine, client: Client) -> Mismatch | None:
+def _user(line: HbaLine, client: Client, facts: Facts) -> _Matches:
     """Compare the user, whom nobody needs to know (HBA-75, HBA-81; ``check_role``)."""
-    for token in line.users:
-        if token.is_keyword("all") or token.text == client.user:
-            return None
-    return Mismatch.USER
+    found = check_role(line.users, client.user, facts)
+    if isinstance(found, Needs):
+        return found
+    return None if found else Mismatch.USER
+
+
+def check_role(tokens: Iterable[Token], user: str, facts: Facts) -> bool | Needs:
+    """
+    Return whether one of *tokens* means *user*, as far as is known.
+
+    It is known without the roles if any token says yes without them.
+
+    Source: ``check_role`` in hba.c; HBA-75, ID-07.
+    """
+    unknown: bool | Needs = False
+    for token in tokens:
+        if token.is_member_check():
+            member = is_member(user, token.text[1:], facts)
+            if member is True:
+                return True
+            unknown = member or unknown
+        elif token.is_keyword("all") or token.matches(user):
+            return True
+    return unknown

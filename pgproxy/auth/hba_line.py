@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pgproxy.auth.address import AddressRange, AddressSpec, numeric_host
+from pgproxy.auth.address import AddressRange, AddressSpec, HostName, numeric_host
 from pgproxy.auth.lexer import Token
 
 
@@ -100,6 +100,8 @@ class HbaLine:
         if isinstance(self.address, AddressRange):
             address = numeric_host(self.address.address)
             netmask = numeric_host(self.address.netmask)
+        elif isinstance(self.address, HostName):
+            address = self.address.name
         elif self.address is not None:
             address = self.address.value
         options = []

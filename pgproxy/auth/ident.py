@@ -1,16 +1,11 @@
-r"""
-pg_ident.conf: which users of the system may be which users of the database.
-
-Not implemented, and refused when the file is read: regular expressions (and with them
-``\1``) and ``+role``.
-"""
+"""pg_ident.conf: which users of the system may be which users of the database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pgproxy.auth.auth_file import AuthLine, ListDirectory, Read, tokenize_auth_file
+from pgproxy.auth.hba import Facts, Needs, check_role
 from pgproxy.auth.lexer import Token
-from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.protocol.errors import Report, SqlState, log_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +17,10 @@ class IdentLine:
         source: The file that it stands in.
         line_number: Its first physical line, counted from 1.
         usermap: The name of the map; lines with one name are alternatives.
-        system_user: Who the client has shown to be: a CN or a DN.
-        pg_user: Whom it may be in the database; ``all``: anybody (ID-07).
+        system_user: Who the client has shown to be: a CN or a DN, or a regular
+            expression for them (ID-06).
+        pg_user: Whom it may be in the database: a name, ``all``, ``+role`` or a
+            regular expression (ID-07).
 
     """
 
@@ -34,150 +31,95 @@ class IdentLine:
     pg_user: Token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentFile:
+@dataclass(frozen=True, slots=True)
+class Mapped:
     """
-    pg_ident.conf as read.
+    Whether a user may be the one it wants to be.
 
     Args:
-        lines: Its lines, in order. Not to be used if there are *problems*.
-        problems: What is wrong with it, all of it.
-        notices: What the log should say, though the file is good.
+        ok: Whether it may.
+        log: What the log is told if not; the client learns nothing of it (ID-16).
+        line: The line of pg_ident.conf that says yes, or that ended the search.
 
     """
 
-    lines: tuple[IdentLine, ...]
-    problems: tuple[Report, ...]
-    notices: tuple[Report, ...]
-
-
-def load_ident(path: str, *, read: Read, list_directory: ListDirectory) -> IdentFile:
-    """
-    Read the maps in *path* and in what it includes.
-
-    A file without any is a good file (ID-04).
-
-    Args:
-        path: Absolute.
-        read: How to read a file.
-        list_directory: How to list a directory.
-
-    Source: ``load_ident`` in hba.c.
-
-    """
-    file = tokenize_auth_file(path, read=read, list_directory=list_directory)
-    lines: list[IdentLine] = []
-    problems = list(file.problems)
-    for auth_line in file.lines:
-        parsed = _parse(auth_line)
-        if isinstance(parsed, IdentLine):
-            lines.append(parsed)
-        else:
-            problems += parsed
-    return IdentFile(lines=tuple(lines), problems=tuple(problems), notices=file.notices)
+    ok: bool
+    log: tuple[Report, ...] = ()
+    line: IdentLine | None = None
 
 
 def check_usermap(
-    lines: Iterable[IdentLine], usermap: str | None, system_user: str, pg_role: str
-) -> tuple[bool, tuple[Report, ...]]:
-    """
-    Return whether *system_user* may be *pg_role*, and what the log is told if not.
+    lines: Iterable[IdentLine],
+    usermap: str | None,
+    system_user: str,
+    pg_role: str,
+    facts: Facts,
+) -> Mapped | Needs:
+    r"""
+    Say whether *system_user* may be *pg_role*.
 
-    Without a map they must be the same, byte for byte. The client learns nothing of
-    this (ID-14 to ID-16).
+    Without a map they must be the same, byte for byte. With one, the first line that
+    says yes decides; one whose ``\1`` has nothing to stand for ends the search
+    (ID-05, ID-12, ID-14, ID-15).
 
     Args:
         lines: All lines of pg_ident.conf.
         usermap: The map to look at; None or empty: none.
         system_user: Who the client has shown to be.
         pg_role: Whom it wants to be.
+        facts: What is known of the world.
 
     Source: ``check_usermap``, ``check_ident_usermap`` in hba.c.
 
     """
     if not usermap:
         if system_user == pg_role:
-            return True, ()
+            return Mapped(ok=True)
         message = (
             f"provided user name ({pg_role}) and authenticated user name "
             f"({system_user}) do not match"
         )
-        event = "usermap.different"
-    else:
-        for line in lines:
-            # Whether the system user is quoted says nothing; there is no keyword.
-            if line.usermap != usermap or line.system_user.text != system_user:
-                continue
-            if line.pg_user.is_keyword("all") or line.pg_user.text == pg_role:
-                return True, ()
-        message = (
-            f'no match in usermap "{usermap}" for user "{pg_role}" authenticated as '
-            f'"{system_user}"'
-        )
-        event = "usermap.no_match"
-    return False, (
-        Report(
-            severity=Severity.LOG,
-            sqlstate=SqlState.SUCCESSFUL_COMPLETION,
-            message=message,
-            event=event,
-        ),
+        return Mapped(ok=False, log=(log_line(message, event="usermap.different"),))
+    unknown: Needs | None = None
+    for line in lines:
+        if line.usermap != usermap or not line.system_user.matches(system_user):
+            continue
+        pg_user = _expand(line, system_user)
+        if isinstance(pg_user, Report):
+            return unknown or Mapped(ok=False, log=(pg_user,), line=line)
+        found = check_role((pg_user,), pg_role, facts)
+        if found is True:
+            # Had an earlier line that could not be judged said yes, so would this.
+            return Mapped(ok=True, line=line)
+        if isinstance(found, Needs):
+            unknown = found
+    message = (
+        f'no match in usermap "{usermap}" for user "{pg_role}" authenticated as '
+        f'"{system_user}"'
+    )
+    return unknown or Mapped(
+        ok=False, log=(log_line(message, event="usermap.no_match"),)
     )
 
 
-def _parse(line: AuthLine) -> IdentLine | list[Report]:
+def _expand(line: IdentLine, system_user: str) -> Token | Report:
+    r"""
+    Return whom *line* lets in, with ``\1`` replaced; or why that cannot be.
+
+    What comes out is a name, whatever it looks like (ID-08 to ID-12).
     """
-    Return what *line* says, or what is wrong with it.
-
-    Fields behind the third are not looked at (ID-02).
-
-    Source: ``parse_ident_line`` in hba.c.
-    """
-    tokens: list[Token] = []
-    for field in line.fields[:3]:
-        if len(field) > 1:
-            return [_report(line, "multiple values in ident field")]
-        tokens += field
-    if len(tokens) < 3:
-        return [_report(line, "missing entry at end of line")]
-    usermap, system_user, pg_user = tokens
-    reports = [
-        _report(
-            line,
-            f'regular expression "{user.text[1:]}" in pg_ident.conf is not supported '
-            "by this build",
-            hint="Give each user a line of its own.",
+    regex, pg_user = line.system_user.regex, line.pg_user
+    if regex is None or pg_user.regex is not None or pg_user.is_member_check():
+        return pg_user
+    before, backreference, after = pg_user.text.partition(r"\1")
+    if not backreference:
+        return pg_user
+    group = regex.capture(system_user)
+    if group is None:
+        return log_line(
+            f'regular expression "{line.system_user.text[1:]}" has no subexpressions '
+            f'as requested by backreference in "{pg_user.text}"',
+            event="usermap.no_subexpression",
+            sqlstate=SqlState.INVALID_REGULAR_EXPRESSION,
         )
-        for user in (system_user, pg_user)
-        if user.text.startswith("/")  # even quoted (ID-06, ID-07)
-    ]
-    if pg_user.text.startswith("+") and not pg_user.quoted:
-        reports.append(
-            _report(
-                line,
-                f'members of role "{pg_user.text[1:]}" in pg_ident.conf are not '
-                "supported by this build",
-                hint="Give each member of the role a line of its own.",
-            )
-        )
-    if reports:
-        return reports
-    return IdentLine(
-        source=line.source,
-        line_number=line.line_number,
-        usermap=usermap.text,
-        system_user=system_user,
-        pg_user=pg_user,
-    )
-
-
-def _report(line: AuthLine, message: str, hint: str | None = None) -> Report:
-    """Return a complaint about *line*; what has a hint is what is not implemented."""
-    return Report(
-        severity=Severity.LOG,
-        sqlstate=SqlState.FEATURE_NOT_SUPPORTED if hint else SqlState.CONFIG_FILE_ERROR,
-        message=message,
-        hint=hint,
-        context=line.context,
-        event="ident.not_implemented" if hint else "ident.line_invalid",
-    )
+    return Token(before + group + after, quoted=True)

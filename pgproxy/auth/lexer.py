@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pgproxy.auth.regex import Regex
+
 TEXT: Final = ("utf-8", "surrogateescape")
 """How bytes become text, without loss."""
 
@@ -25,15 +27,33 @@ class Token:
         text: What it says.
         quoted: Whether it began with a quote. Then it is a name, and never a keyword:
             ``"all"`` and ``""all`` are names, ``al"l"`` is the keyword (HBA-05).
+        regex: What it means, where it is one for names and begins with a slash: the
+            reader of the file has compiled it (HBA-77).
 
     """
 
     text: str
     quoted: bool
+    regex: Regex | None = None
 
     def is_keyword(self, word: str) -> bool:
         """Return whether this is *word*, said as a keyword; ``token_is_keyword``."""
         return not self.quoted and self.text == word
+
+    def is_member_check(self) -> bool:
+        """Return whether this is ``+role``; ``token_is_member_check``."""
+        return not self.quoted and self.text.startswith("+")
+
+    def matches(self, name: str) -> bool:
+        """
+        Return whether this, taken for a name or a regular expression, is *name*.
+
+        Source: ``token_has_regexp``, ``token_matches``, ``regexec_auth_token`` in
+        hba.c; HBA-77, HBA-79.
+        """
+        if self.regex is not None:
+            return self.regex.matches(name)
+        return self.text == name
 
 
 Field = tuple[Token, ...]

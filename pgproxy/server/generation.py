@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pgproxy.auth.hba_file import load_hba
 from pgproxy.auth.hba_line import ConnType, HbaLine
-from pgproxy.auth.ident import IdentLine, load_ident
+from pgproxy.auth.ident import IdentLine
+from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import system
 from pgproxy.server.tls import TlsConfigurationError, build_context

@@ -3,7 +3,13 @@
 from typing import Final
 
 from pgproxy.auth.certificate import PeerCertificate
-from pgproxy.auth.hba import Client, refusal
+from pgproxy.auth.hba import (
+    Client,
+    Facts,
+    Needs,
+    hostname_lookup_detail,
+    refusal,
+)
 from pgproxy.auth.hba_line import ClientCert, ClientName, HbaLine
 from pgproxy.auth.ident import check_usermap
 from pgproxy.protocol.errors import (
@@ -57,6 +63,7 @@ def check_certificate(
     line: HbaLine | None,
     client: Client,
     peer: PeerCertificate | None,
+    facts: Facts,
     *,
     ca_loaded: bool,
 ) -> HbaLine:
@@ -73,7 +80,9 @@ def check_certificate(
 
     """
     if line is None:
-        raise InvalidAuthorization(refusal(None, client))
+        raise InvalidAuthorization(
+            refusal(None, client), log_detail=hostname_lookup_detail(client, facts)
+        )
     if line.clientcert is not ClientCert.OFF:
         if not ca_loaded:
             raise ConfigFileError(
@@ -92,10 +101,15 @@ def check_name(
     client: Client,
     peer: PeerCertificate | None,
     policy: Policy,
+    facts: Facts,
     log: list[Report],
-) -> None:
+) -> Needs | None:
     """
     Compare the name in the certificate with the user, where *line* asks for it.
+
+    Returns:
+        What must be known first, if anything: ``+role`` in a map. Only a ``cert``
+        line can have one (HBA-59).
 
     Raises:
         SessionRefused: They differ, or the certificate has no name.
@@ -104,7 +118,7 @@ def check_name(
 
     """
     if line.clientcert is not ClientCert.VERIFY_FULL or peer is None:
-        return
+        return None
     by_dn = line.clientname is ClientName.DN
     name = peer.distinguished_name if by_dn else peer.common_name
     if not name:
@@ -116,13 +130,15 @@ def check_name(
             )
         )
         raise auth_failed(line, client)
+    mapped = check_usermap(policy.ident, line.usermap, name, client.user, facts)
+    if isinstance(mapped, Needs):
+        return mapped
     if line.auth_method == "cert" and "authentication" in policy.log_connections:
         # The DN even with clientname=CN, and before the comparison (CERT-13).
         log.append(authenticated(line, peer.distinguished_name))
-    same, reports = check_usermap(policy.ident, line.usermap, name, client.user)
-    log.extend(reports)
-    if same:
-        return
+    log.extend(mapped.log)
+    if mapped.ok:
+        return None
     if line.auth_method != "cert":
         log.append(
             log_line(

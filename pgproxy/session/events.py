@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 
-from pgproxy.auth.hba import Interface, Interfaces
+from pgproxy.auth.address import Interface, IPAddress
+from pgproxy.auth.hba import Fact, LookupFailed
+from pgproxy.auth.roles import Roles
 from pgproxy.protocol.errors import SqlState
 from pgproxy.protocol.frontend import (
     CancelRequest,
@@ -111,10 +113,51 @@ class InterfacesFound:
     interfaces: tuple[Interface, ...]
 
 
-Question = CanAcceptConnections | Interfaces
+@dataclass(frozen=True, slots=True)
+class HostNameFound:
+    """The answer to `ReverseLookup`: what the client's address is called."""
+
+    name: str | LookupFailed
+
+
+@dataclass(frozen=True, slots=True)
+class AddressesFound:
+    """The answer to `ForwardLookup`: which addresses that name has."""
+
+    addresses: frozenset[IPAddress] | LookupFailed
+
+
+@dataclass(frozen=True, slots=True)
+class RolesFound:
+    """The answer to `Memberships`: who is a member of which role."""
+
+    roles: Roles
+
+
+@dataclass(frozen=True, slots=True)
+class RolesUnknown:
+    """
+    Nobody can say who is a member of which role.
+
+    Args:
+        reason: Why not.
+
+    """
+
+    reason: str
+
+
+Question = CanAcceptConnections | Fact
 """What a session can need to know."""
 
-LookedUp = CanAccept | InterfacesFound
+LookedUp = (
+    CanAccept
+    | InterfacesFound
+    | HostNameFound
+    | AddressesFound
+    | RolesFound
+    | RolesUnknown
+)
 """What it is told."""
 
 
@@ -222,6 +265,10 @@ Event = (
     | TlsFailed
     | CanAccept
     | InterfacesFound
+    | HostNameFound
+    | AddressesFound
+    | RolesFound
+    | RolesUnknown
     | BackendConnected
     | BackendUnreachable
     | BackendMessage

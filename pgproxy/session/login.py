@@ -1,7 +1,7 @@
 """A login, as it passes between the client and the backend."""
 
 from pgproxy.auth.certificate import PeerCertificate
-from pgproxy.auth.hba import Client, Replication
+from pgproxy.auth.hba import Client, Facts, Replication
 from pgproxy.auth.hba_line import HbaLine
 from pgproxy.protocol.backend import (
     AUTH_REQ_OK,
@@ -133,7 +133,10 @@ class Login:
         if line.auth_method != "cert" and "authentication" in aspects:
             log.append(authenticated(line, self._client.user))
         if line.auth_method in PASSWORD_METHODS:
-            check_name(line, self._client, self._peer, self._policy, log)
+            needs = check_name(
+                line, self._client, self._peer, self._policy, Facts(), log
+            )
+            assert needs is None, "only a cert line can have a map"
         if "authorization" in aspects:
             log.append(log_line(self._authorized(), event="connection.authorized"))
 

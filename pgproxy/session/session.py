@@ -5,6 +5,7 @@ A session is given one event after the other and answers each with a `Step`: the
 bytes for the client, and the one thing to do next. It does nothing itself.
 """
 
+from dataclasses import replace
 from typing import Final, assert_never
 
 from pgproxy.auth import certificate
@@ -61,6 +62,7 @@ from pgproxy.session.admission import (
 from pgproxy.session.events import (
     CAC,
     Accepted,
+    AddressesFound,
     BackendConnected,
     BackendGone,
     BackendMessage,
@@ -73,8 +75,11 @@ from pgproxy.session.events import (
     ClientMessage,
     Event,
     FirstByte,
+    HostNameFound,
     InterfacesFound,
     RelayEnded,
+    RolesFound,
+    RolesUnknown,
     Terminated,
     TimedOut,
     TlsEstablished,
@@ -97,6 +102,8 @@ from pgproxy.session.states import (
     State,
     Step,
 )
+
+NOT_ACCEPTING: Final = "the database system is not accepting connections"
 
 TLS_HANDSHAKE: Final = 0x16
 """The first byte of a TLS record that opens a handshake."""
@@ -185,8 +192,16 @@ class Session:
                 return self._on_tls_failed(event)
             case CanAccept():
                 return self._on_can_accept(event)
-            case InterfacesFound():
-                return self._on_interfaces_found(event)
+            case InterfacesFound(interfaces):
+                return self._on_fact(replace(self._facts, interfaces=interfaces))
+            case HostNameFound(name):
+                return self._on_fact(replace(self._facts, remote_hostname=name))
+            case AddressesFound(addresses):
+                return self._on_fact(replace(self._facts, remote_addresses=addresses))
+            case RolesFound(roles):
+                return self._on_fact(replace(self._facts, roles=roles))
+            case RolesUnknown():
+                return self._on_roles_unknown(event)
             case BackendConnected():
                 return self._on_backend_connected()
             case BackendUnreachable():
@@ -353,9 +368,17 @@ class Session:
             case unheard_of:
                 assert_never(unheard_of)
 
-    def _on_interfaces_found(self, event: InterfacesFound) -> Step:
-        self._facts = Facts(interfaces=event.interfaces)
+    def _on_fact(self, facts: Facts) -> Step:
+        self._facts = facts
         return self._authorize()
+
+    def _on_roles_unknown(self, event: RolesUnknown) -> Step:
+        # To guess would let in who may not, or shut out who may.
+        raise CannotConnectNow(
+            NOT_ACCEPTING,
+            log_detail=f"could not look up role memberships: {event.reason}",
+            log_hint="Check pgproxy.role_conninfo, and that the backend is running.",
+        )
 
     def _authorize(self) -> Step:
         assert self.startup is not None
@@ -364,11 +387,15 @@ class Session:
         if isinstance(found, Needs):
             return self._step(AUTHORIZING, LookUp(found.fact))
         line = check_certificate(
-            found.line, client, self.peer, ca_loaded=self.policy.ca_loaded
+            found.line, client, self.peer, self._facts, ca_loaded=self.policy.ca_loaded
         )
         self.line = line
         if line.auth_method not in PASSWORD_METHODS:
-            check_name(line, client, self.peer, self.policy, self._log)
+            needs = check_name(
+                line, client, self.peer, self.policy, self._facts, self._log
+            )
+            if needs is not None:
+                return self._step(AUTHORIZING, LookUp(needs.fact))
         self._login = Login(
             line,
             client,
@@ -401,7 +428,7 @@ class Session:
 
     def _on_backend_unreachable(self, event: BackendUnreachable) -> Step:
         raise CannotConnectNow(
-            "the database system is not accepting connections",
+            NOT_ACCEPTING,
             log_detail="\n".join(event.reasons),
             log_hint="Check pgproxy.backend_conninfo, and that the backend is running.",
         )
@@ -452,7 +479,7 @@ class Session:
     def _on_backend_gone(self, event: BackendGone) -> Step:
         if self._login.silent:
             raise CannotConnectNow(
-                "the database system is not accepting connections",
+                NOT_ACCEPTING,
                 log_detail=event.error
                 or "the backend closed the connection without an answer",
             )

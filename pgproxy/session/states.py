@@ -15,6 +15,7 @@ from pgproxy.protocol.frontend import (
 from pgproxy.session.actions import Action
 from pgproxy.session.events import (
     Accepted,
+    AddressesFound,
     BackendConnected,
     BackendGone,
     BackendMessage,
@@ -26,8 +27,11 @@ from pgproxy.session.events import (
     ClientMessage,
     Event,
     FirstByte,
+    HostNameFound,
     InterfacesFound,
     RelayEnded,
+    RolesFound,
+    RolesUnknown,
     Terminated,
     TimedOut,
     TlsEstablished,
@@ -68,7 +72,12 @@ _TRANSITIONS: Final[dict[tuple[State, type[Event]], set[State]]] = {
     (TLS, TlsEstablished): {STARTUP, CLOSED},  # CLOSED: direct SSL, no ALPN
     (TLS, TlsFailed): {CLOSED},
     (AUTHORIZING, CanAccept): {AUTHORIZING, BACKEND, CLOSED},
-    (AUTHORIZING, InterfacesFound): {BACKEND, CLOSED},
+    # Each answer may lead to a verdict, or to the next question.
+    (AUTHORIZING, InterfacesFound): {AUTHORIZING, BACKEND, CLOSED},
+    (AUTHORIZING, HostNameFound): {AUTHORIZING, BACKEND, CLOSED},
+    (AUTHORIZING, AddressesFound): {AUTHORIZING, BACKEND, CLOSED},
+    (AUTHORIZING, RolesFound): {AUTHORIZING, BACKEND, CLOSED},
+    (AUTHORIZING, RolesUnknown): {CLOSED},
     (BACKEND, BackendConnected): {LOGIN},
     (BACKEND, BackendUnreachable): {CLOSED},
     (LOGIN, BytesRead): {LOGIN, CLOSED},  # the head of a message; of none

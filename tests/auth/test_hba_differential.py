@@ -19,7 +19,7 @@ import pytest
 
 from pgproxy.auth.hba_file import HbaFile, load_hba
 from pgproxy.auth.hba_line import Rule
-from pgproxy.auth.ident import load_ident
+from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.errors import Report, SqlState
 from pgproxy.server import system
 from pgproxy.testing.installation import own

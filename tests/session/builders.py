@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pgproxy.auth.hba_file import load_hba
 from pgproxy.auth.hba_line import HbaLine
-from pgproxy.auth.ident import load_ident
+from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.frontend import (
     CancelRequest,
     GSSENCRequest,

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from pgproxy.auth.certificate import PeerCertificate
-from pgproxy.auth.hba import Client, Replication
+from pgproxy.auth.hba import Client, Facts, Replication
 from pgproxy.protocol.errors import (
     ConfigFileError,
     InvalidAuthorization,
@@ -169,10 +169,13 @@ def test_check_certificate(
     found = None if line is None else rules(line)[0]
     certificate = peer("ana") if shown else None
     if error is None:
-        assert check_certificate(found, CLIENT, certificate, ca_loaded=ca) is found
+        assert (
+            check_certificate(found, CLIENT, certificate, Facts(), ca_loaded=ca)
+            is found
+        )
         return
     with pytest.raises(type(error)) as caught:
-        check_certificate(found, CLIENT, certificate, ca_loaded=ca)
+        check_certificate(found, CLIENT, certificate, Facts(), ca_loaded=ca)
     assert caught.value.message == error.message
     # HBA-89: these have no DETAIL, not even in the log.
     assert caught.value.report().detail is None
@@ -237,10 +240,10 @@ def test_check_name(
     told: list[Report] = []
     found = rules(line)[0]
     if passes:
-        check_name(found, CLIENT, certificate, policy(ident=ident), told)
+        check_name(found, CLIENT, certificate, policy(ident=ident), Facts(), told)
     else:
         with pytest.raises(SessionRefused) as caught:
-            check_name(found, CLIENT, certificate, policy(ident=ident), told)
+            check_name(found, CLIENT, certificate, policy(ident=ident), Facts(), told)
         assert caught.value.message == auth_failed(found, CLIENT).message
     assert [report.message for report in told] == log
     assert {report.severity for report in told} <= {Severity.LOG}
@@ -251,7 +254,7 @@ def test_names_of_the_facts() -> None:
     told: list[Report] = []
     for certificate in (peer(None), peer("bob")):
         with pytest.raises(SessionRefused):
-            check_name(rules(CN_FULL)[0], CLIENT, certificate, policy(), told)
+            check_name(rules(CN_FULL)[0], CLIENT, certificate, policy(), Facts(), told)
     events = [report.event for report in told]
     assert events[0] == "certificate.nameless"
     assert events[-1] == "certificate.mismatch"
@@ -259,12 +262,12 @@ def test_names_of_the_facts() -> None:
 
 def test_without_a_certificate_there_is_no_name() -> None:
     """The presence was checked before; on its own the name check lets it be."""
-    check_name(rules(CN_FULL)[0], CLIENT, None, policy(), [])
+    check_name(rules(CN_FULL)[0], CLIENT, None, policy(), Facts(), [])
 
 
 def test_authentication_is_logged_only_if_asked_for() -> None:
     """log_connections = receipt says nothing of it."""
     told: list[Report] = []
     quiet = policy(log_connections=frozenset({"receipt", "authorization"}))
-    check_name(rules(CERT)[0], CLIENT, peer("ana"), quiet, told)
+    check_name(rules(CERT)[0], CLIENT, peer("ana"), quiet, Facts(), told)
     assert told == []
