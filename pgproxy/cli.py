@@ -109,8 +109,8 @@ def check(
     for report in generation.notices:
         _print_report(report)
     _print_settings(generation)
-    _print_rules(generation.policy.hba)
-    if any(line.auth_method in PASSWORD_METHODS for line in generation.policy.hba):
+    _print_rules(generation.policy.hba.lines)
+    if any(line.auth_method in PASSWORD_METHODS for line in generation.policy.hba.lines):
         click.echo(
             "\nChannel binding: a backend without TLS cannot offer it. Clients that "
             "require it\nare not served; set channel_binding=prefer there."

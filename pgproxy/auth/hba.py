@@ -268,17 +268,19 @@ def _matches(line: HbaLine, client: Client, facts: Facts) -> _Matches:
     """
     Compare every field of *line*, in the order of ``check_hba`` in hba.c.
 
-    Only what needs to know about roles waits until the rest has been compared: here
-    that costs a question to the backend, which may fail.
+    Nothing is asked about a line that does not match anyway: the name service and the
+    backend's catalogue take time, and may fail.
     """
-    why_not = _conntype(line, client) or _address(line, client, facts)
+    why_not = _conntype(line, client)
     if why_not is not None:
         return why_not
-    database = _database(line, client, facts)
-    if isinstance(database, Mismatch):
-        return database
-    user = _user(line, client, facts)
-    return user if isinstance(user, Mismatch) else database or user
+    needs: Needs | None = None
+    for field in (_address, _database, _user):
+        found = field(line, client, facts)
+        if isinstance(found, Mismatch):
+            return found
+        needs = needs or found
+    return needs
 
 
 def _conntype(line: HbaLine, client: Client) -> Mismatch | None:

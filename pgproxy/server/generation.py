@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgproxy.auth.hba_file import load_hba
+from pgproxy.auth.hba_index import HbaIndex
 from pgproxy.auth.hba_line import ConnType, HbaLine
 from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.ident_file import load_ident
@@ -186,7 +187,7 @@ def _policy(
 ) -> Policy:
     return Policy(
         ssl=settings.ssl,
-        hba=lines,
+        hba=HbaIndex(lines),
         ident=maps,
         ca_loaded=settings.ssl and bool(settings.ssl_ca_file),
         ssl_min_protocol_version=settings.ssl_min_protocol_version,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgproxy.auth.hba_line import HbaLine
+from pgproxy.auth.hba_index import HbaIndex
 from pgproxy.auth.ident import IdentLine
 
 
@@ -27,7 +27,7 @@ class Policy:
     """
 
     ssl: bool
-    hba: tuple[HbaLine, ...]
+    hba: HbaIndex
     ident: tuple[IdentLine, ...] = ()
     ca_loaded: bool = False
     ssl_min_protocol_version: str = "TLSv1.2"

@@ -383,7 +383,9 @@ class Session:
     def _authorize(self) -> Step:
         assert self.startup is not None
         client = self.client
-        found = first_match(self.policy.hba, client, self._facts)
+        found = first_match(
+            self.policy.hba.candidates(client), client, self._facts
+        )
         if isinstance(found, Needs):
             return self._step(AUTHORIZING, LookUp(found.fact))
         line = check_certificate(

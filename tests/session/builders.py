@@ -3,6 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pgproxy.auth.hba_file import load_hba
+from pgproxy.auth.hba_index import HbaIndex
 from pgproxy.auth.hba_line import HbaLine
 from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.frontend import (
@@ -95,7 +96,7 @@ def policy(
         list_directory=lambda _path: [],
     )
     settings = {"ssl": True, "ca_loaded": True, "log_connections": ALL_ASPECTS, **more}
-    return Policy(hba=rules(hba), ident=maps.lines, **settings)  # type: ignore[arg-type]
+    return Policy(hba=HbaIndex(rules(hba)), ident=maps.lines, **settings)  # type: ignore[arg-type]
 
 
 def session(
