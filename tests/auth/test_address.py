@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pgproxy.auth.address import (
     AddressKeyword,
     AddressRange,
+    HostName,
     Interface,
     cidr_mask,
     full_mask,
@@ -204,6 +205,29 @@ def test_numeric_host_is_the_system_s(words: list[int]) -> None:
     """The C library prints it so."""
     address = IPv6Address(b"".join(word.to_bytes(2) for word in words))
     assert numeric_host(address) == socket.inet_ntop(socket.AF_INET6, address.packed)
+
+
+@pytest.mark.parametrize(
+    ("spec", "remote", "same"),
+    [
+        ("a.example.com", "a.example.com", True),
+        ("A.Example.COM", "a.eXAMPLE.com", True),
+        ("example.com", "a.example.com", False),
+        ("a.example.com", "example.com", False),
+        (".example.com", "a.example.com", True),
+        (".example.com", "a.b.EXAMPLE.com", True),
+        (".example.com", "example.com", False),
+        (".example.com", "badexample.com", False),
+        (".com", "example.org", False),
+        ("a.example.com", "a.example.com.", False),
+        # The case of other letters than ASCII's says something.
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}.de", "\u00c9.de", False),
+        ("\N{KELVIN SIGN}.de", "k.de", False),
+    ],
+)
+def test_host_name(spec: str, remote: str, same: bool) -> None:
+    """HBA-68: a name, or, with a dot before it, what ends so."""
+    assert HostName(spec).matches(remote) is same
 
 
 def test_keywords() -> None:
