@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Final, TypeVar
 
+from pgproxy.protocol.lists import split_guc_list
 from pgproxy.settings.conninfo import (
     DEFAULT_CONNINFO,
     BackendConninfo,
@@ -17,7 +18,6 @@ from pgproxy.settings.values import (
     InvalidValue,
     ascii_lower,
     invalid_value,
-    split_guc_list,
 )
 
 P = TypeVar("P", bound=PurePath)

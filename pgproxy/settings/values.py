@@ -46,7 +46,6 @@ _LONG = re.compile(rf"[{SPACE}]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")
 _DOUBLE = re.compile(
     rf"[{SPACE}]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 )
-_LIST_ITEM = re.compile(rf'"((?:[^"]|"")*)"|([^",{SPACE}][^,{SPACE}]*)')
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -209,32 +208,6 @@ def read_enum(name: str, text: str, values: Sequence[T]) -> T:
             return value
     hint = f"Available values: {', '.join(values)}."
     raise invalid_value(name, text, hint=hint)
-
-
-def split_guc_list(text: str) -> list[str] | None:
-    """
-    Return the items of a comma-separated list, or None if it is not one.
-
-    An item with spaces, commas or quotes in it stands in double quotes, where two
-    of them are one. An empty *text* is the empty list; an empty item is an error.
-
-    Source: ``SplitGUCList`` in varlena.c.
-    """
-    rest = text.lstrip(SPACE)
-    items: list[str] = []
-    while rest or items:
-        match = _LIST_ITEM.match(rest)
-        if match is None:
-            return None
-        quoted, bare = match.groups()
-        items.append(bare if quoted is None else quoted.replace('""', '"'))
-        rest = rest[match.end() :].lstrip(SPACE)
-        if not rest:
-            break
-        if not rest.startswith(","):
-            return None
-        rest = rest[1:].lstrip(SPACE)
-    return items
 
 
 def show_bool(value: bool) -> str:
