@@ -1,19 +1,22 @@
 """Reads pg_hba.conf: every line or none, and every complaint at once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pgproxy.auth.address import (
     AddressKeyword,
     AddressRange,
     AddressSpec,
+    HostName,
     ParseAddress,
     cidr_mask,
     without_scope,
 )
 from pgproxy.auth.auth_file import AuthLine, ListDirectory, Read, tokenize_auth_file
-from pgproxy.auth.hba_line import ClientCert, ConnType, HbaLine
-from pgproxy.auth.hba_options import METHODS, OTHER_METHODS, OptionError, with_option
+from pgproxy.auth.hba_line import ConnType, HbaLine
+from pgproxy.auth.hba_methods import METHODS, REFUSED_METHODS
+from pgproxy.auth.hba_options import OptionError, complete, with_option
 from pgproxy.auth.lexer import Field, Token
+from pgproxy.auth.name_token import NameRefused, roles_unknown, with_regex
 from pgproxy.protocol.errors import Report, Severity, SqlState
 
 
@@ -42,6 +45,7 @@ def load_hba(
     parse_address: ParseAddress,
     read: Read,
     list_directory: ListDirectory,
+    roles: bool = False,
 ) -> HbaFile:
     """
     Read the rules in *path* and in what it includes.
@@ -52,6 +56,8 @@ def load_hba(
         parse_address: How to read a numeric address.
         read: How to read a file.
         list_directory: How to list a directory.
+        roles: Whether there will be somebody to ask who is a member of which role
+            (HBA-80): without, ``+role``, ``samerole`` and ``samegroup`` are refused.
 
     Source: ``load_hba`` in hba.c.
 
@@ -60,7 +66,7 @@ def load_hba(
     lines: list[HbaLine] = []
     problems, notices = list(file.problems), list(file.notices)
     for auth_line in file.lines:
-        parser = _Parser(auth_line, parse_address, ssl=ssl)
+        parser = _Parser(auth_line, parse_address, ssl=ssl, roles=roles)
         try:
             lines.append(parser.parse())
         except _BadLineError:
@@ -92,11 +98,12 @@ class _Parser:
     """
 
     def __init__(
-        self, line: AuthLine, parse_address: ParseAddress, *, ssl: bool
+        self, line: AuthLine, parse_address: ParseAddress, *, ssl: bool, roles: bool
     ) -> None:
         self.line = line
         self.parse_address = parse_address
         self.ssl = ssl
+        self.roles = roles
         self.problems: list[Report] = []
         self.notices: list[Report] = []
         self._fields = iter(line.fields)
@@ -110,8 +117,8 @@ class _Parser:
 
         """
         conntype = self.conntype()
-        databases = self.field("database specification")
-        users = self.field("role specification")
+        databases = self.names("database specification")
+        users = self.names("role specification")
         address = None if conntype is ConnType.LOCAL else self.address()
         method = self.method(conntype)
         hba = HbaLine(
@@ -124,14 +131,11 @@ class _Parser:
             address=address,
             auth_method=method,
         )
-        for option in (token for tokens in self._fields for token in tokens):
-            try:
-                hba = with_option(hba, option.text)
-            except OptionError as error:
-                raise self.bad(str(error)) from None
-        if method == "cert":
-            hba = replace(hba, clientcert=ClientCert.VERIFY_FULL)
-        self.names(databases, users)
+        hba = self.options(hba)
+        if not self.roles:
+            self.no_roles(hba)
+        if method in REFUSED_METHODS:
+            self.no_method(method)
         if self.problems:
             raise _BadLineError
         return hba
@@ -148,14 +152,16 @@ class _Parser:
         except ValueError:
             raise self.bad(f'invalid connection type "{word}"') from None
         if conntype is ConnType.HOSTSSL and not self.ssl:
-            self.cannot_match(
+            self.notice(
                 "hostssl record cannot match because SSL is disabled",
-                hint='Set "ssl = on" in postgresql.conf.',
+                'Set "ssl = on" in postgresql.conf.',
+                event="hba.line_cannot_match",
             )
         if conntype is ConnType.HOSTGSSENC:
-            self.cannot_match(
+            self.notice(
                 "hostgssenc record cannot match because GSSAPI is not supported by "
-                "this build"
+                "this build",
+                event="hba.line_cannot_match",
             )
         return conntype
 
@@ -178,12 +184,7 @@ class _Parser:
                     "specifying both host name and CIDR mask is invalid: "
                     f'"{token.text}"'
                 )
-            self.not_implemented(
-                f'host name "{host}" in pg_hba.conf is not supported by this build',
-                hint="Specify the addresses of the host, or an address range in CIDR "
-                "notation.",
-            )
-            return AddressKeyword.ALL  # the line is bad; its other fields are read
+            return HostName(host)
         if slash:
             mask = cidr_mask(numbits, address)
             if mask is None:
@@ -206,7 +207,7 @@ class _Parser:
         return AddressRange(without_scope(address), without_scope(mask))
 
     def method(self, conntype: ConnType) -> str:
-        """Read the authentication method (HBA-31 to HBA-34)."""
+        """Read the authentication method (HBA-31 to HBA-34, HBA-54)."""
         word = self.single(
             self.field("authentication method"),
             "authentication type",
@@ -216,12 +217,10 @@ class _Parser:
             # It never matches, so it may ask for what is known of a Unix-domain
             # socket only; and there `ident` has always meant `peer`.
             return "peer"
+        if word == "gss" and conntype is ConnType.LOCAL:
+            raise self.bad("gssapi authentication is not supported on local sockets")
         if word == "peer":
             raise self.bad("peer authentication is only supported on local sockets")
-        if word in OTHER_METHODS:
-            raise self.bad(
-                f'invalid authentication method "{word}": not supported by this build'
-            )
         if word not in METHODS:
             raise self.bad(f'invalid authentication method "{word}"')
         if word == "cert" and conntype is not ConnType.HOSTSSL:
@@ -230,28 +229,52 @@ class _Parser:
             )
         return word
 
-    def names(self, databases: Field, users: Field) -> None:
-        """Refuse the names that are more than names, and not implemented."""
-        for token in (*databases, *users):
-            if token.text.startswith("/"):  # even quoted (HBA-77)
-                self.not_implemented(
-                    f'regular expression "{token.text[1:]}" in pg_hba.conf is not '
-                    "supported by this build",
-                    hint="List the names, or use all.",
-                )
-        for token in databases:
+    def options(self, hba: HbaLine) -> HbaLine:
+        """Read what is left of the line (HBA-35 to HBA-43, HBA-49 to HBA-51)."""
+        notices: list[str] = []
+        try:
+            for token in (token for tokens in self._fields for token in tokens):
+                hba = with_option(hba, token.text, notices)
+            return complete(hba)
+        except OptionError as error:
+            raise self.bad(str(error)) from None
+        finally:
+            for message in notices:
+                self.notice(message, event="hba.option_invalid")
+
+    def names(self, what: str) -> Field:
+        """Read the names of databases or users, each as it comes (HBA-44, HBA-77)."""
+        return tuple(map(self.name, self.field(what)))
+
+    def name(self, token: Token) -> Token:
+        """Return *token* with its regular expression, if it is one."""
+        try:
+            return with_regex(token)
+        except NameRefused as refused:
+            if refused.hint is None:
+                raise self.bad(refused.message, sqlstate=refused.sqlstate) from None
+            self.refused(refused)
+            return token
+
+    def no_roles(self, hba: HbaLine) -> None:
+        """Refuse what cannot be known of roles (HBA-74 to HBA-76, HBA-80)."""
+        for token in hba.databases:
             if token.is_keyword("samerole") or token.is_keyword("samegroup"):
-                self.not_implemented(
-                    f'database keyword "{token.text}" is not supported by this build',
-                    hint="List the databases, or use sameuser.",
-                )
-        for token in users:
-            if token.text.startswith("+") and not token.quoted:
-                self.not_implemented(
-                    f'members of role "{token.text[1:]}" in pg_hba.conf are not '
-                    "supported by this build",
-                    hint="List the members of the role.",
-                )
+                self.refused(roles_unknown(token))
+        for token in hba.users:
+            if token.is_member_check():
+                self.refused(roles_unknown(token))
+
+    def no_method(self, method: str) -> None:
+        """Refuse what only the server can do that the client talks to (HBA-31)."""
+        self.problems.append(
+            self._report(
+                f'invalid authentication method "{method}": not supported by this '
+                "build",
+                "Use a method that asks the client for a password, or cert.",
+                event="hba.not_implemented",
+            )
+        )
 
     def field(self, what: str, hint: str | None = None) -> Field:
         """Return the next field, which must be there (HBA-24)."""
@@ -265,26 +288,33 @@ class _Parser:
             raise self.bad(f"multiple values specified for {what}", hint=hint)
         return tokens[0]
 
-    def bad(self, message: str, hint: str | None = None) -> _BadLineError:
+    def bad(
+        self,
+        message: str,
+        hint: str | None = None,
+        sqlstate: SqlState = SqlState.CONFIG_FILE_ERROR,
+    ) -> _BadLineError:
         """Return the error that PostgreSQL too has with this line."""
         # Then what else could not be used says nothing new.
-        self.problems = [self._report(message, hint, event="hba.line_invalid")]
+        self.problems = [
+            self._report(message, hint, event="hba.line_invalid", sqlstate=sqlstate)
+        ]
         return _BadLineError()
 
-    def not_implemented(self, message: str, hint: str) -> None:
+    def refused(self, refused: NameRefused) -> None:
         """Take note of what is PostgreSQL's, and not done here."""
         self.problems.append(
             self._report(
-                message,
-                hint,
+                refused.message,
+                refused.hint,
                 event="hba.not_implemented",
-                sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
+                sqlstate=refused.sqlstate,
             )
         )
 
-    def cannot_match(self, message: str, hint: str | None = None) -> None:
-        """Take note that the line is good, and for nothing."""
-        self.notices.append(self._report(message, hint, event="hba.line_cannot_match"))
+    def notice(self, message: str, hint: str | None = None, *, event: str) -> None:
+        """Take note of what should be said, though the line is good."""
+        self.notices.append(self._report(message, hint, event=event))
 
     def _report(
         self,

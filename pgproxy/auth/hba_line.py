@@ -63,6 +63,8 @@ class HbaLine:
         clientcert: What their certificate has to be.
         clientname: Which name in it counts.
         usermap: The map of pg_ident.conf; None or empty: none (HBA-59).
+        method_options: What is said to the method alone, and is the backend's
+            business: names and values, as the view pg_hba_file_rules has them.
 
     """
 
@@ -77,6 +79,7 @@ class HbaLine:
     clientcert: ClientCert = ClientCert.OFF
     clientname: ClientName = ClientName.CN
     usermap: str | None = None
+    method_options: tuple[tuple[str, str], ...] = ()
 
     @property
     def connection_matched(self) -> str:
@@ -111,6 +114,7 @@ class HbaLine:
             options.append(f"clientcert={self.clientcert.value}")
         if self.clientname is not ClientName.CN:
             options.append(f"clientname={self.clientname.value}")
+        options += [f"{name}={value}" for name, value in self.method_options]
         return Rule(
             type=self.conntype.value,
             database=tuple(token.text for token in self.databases),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pgproxy.auth.auth_file import AuthLine, ListDirectory, Read, tokenize_auth_file
 from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.lexer import Token
+from pgproxy.auth.name_token import NameRefused, roles_unknown, with_regex
 from pgproxy.protocol.errors import Report, Severity, SqlState
 
 
@@ -25,7 +26,9 @@ class IdentFile:
     notices: tuple[Report, ...]
 
 
-def load_ident(path: str, *, read: Read, list_directory: ListDirectory) -> IdentFile:
+def load_ident(
+    path: str, *, read: Read, list_directory: ListDirectory, roles: bool = False
+) -> IdentFile:
     """
     Read the maps in *path* and in what it includes.
 
@@ -35,6 +38,8 @@ def load_ident(path: str, *, read: Read, list_directory: ListDirectory) -> Ident
         path: Absolute.
         read: How to read a file.
         list_directory: How to list a directory.
+        roles: Whether there will be somebody to ask who is a member of which role:
+            without, ``+role`` is refused.
 
     Source: ``load_ident`` in hba.c.
 
@@ -43,7 +48,7 @@ def load_ident(path: str, *, read: Read, list_directory: ListDirectory) -> Ident
     lines: list[IdentLine] = []
     problems = list(file.problems)
     for auth_line in file.lines:
-        parsed = _parse(auth_line)
+        parsed = _parse(auth_line, roles=roles)
         if isinstance(parsed, IdentLine):
             lines.append(parsed)
         else:
@@ -51,59 +56,65 @@ def load_ident(path: str, *, read: Read, list_directory: ListDirectory) -> Ident
     return IdentFile(lines=tuple(lines), problems=tuple(problems), notices=file.notices)
 
 
-def _parse(line: AuthLine) -> IdentLine | list[Report]:
+def _parse(line: AuthLine, *, roles: bool) -> IdentLine | list[Report]:
     """
     Return what *line* says, or what is wrong with it.
 
-    Fields behind the third are not looked at (ID-02).
+    Fields behind the third are not looked at (ID-02), and regular expressions only
+    when all three are there (ID-03).
 
     Source: ``parse_ident_line`` in hba.c.
     """
     tokens: list[Token] = []
     for field in line.fields[:3]:
         if len(field) > 1:
-            return [_report(line, "multiple values in ident field")]
+            return [_invalid(line, "multiple values in ident field")]
         tokens += field
     if len(tokens) < 3:
-        return [_report(line, "missing entry at end of line")]
+        return [_invalid(line, "missing entry at end of line")]
     usermap, system_user, pg_user = tokens
-    reports = [
-        _report(
-            line,
-            f'regular expression "{user.text[1:]}" in pg_ident.conf is not supported '
-            "by this build",
-            hint="Give each user a line of its own.",
-        )
-        for user in (system_user, pg_user)
-        if user.text.startswith("/")  # even quoted (ID-06, ID-07)
-    ]
-    if pg_user.text.startswith("+") and not pg_user.quoted:
-        reports.append(
-            _report(
-                line,
-                f'members of role "{pg_user.text[1:]}" in pg_ident.conf are not '
-                "supported by this build",
-                hint="Give each member of the role a line of its own.",
-            )
-        )
-    if reports:
-        return reports
+    names: list[Token] = []
+    refusals: list[NameRefused] = []
+    for token in (system_user, pg_user):
+        try:
+            names.append(with_regex(token))
+        except NameRefused as refused:
+            if refused.hint is None:
+                return [_invalid(line, refused.message, refused.sqlstate)]
+            refusals.append(refused)
+    if pg_user.is_member_check() and not roles:
+        refusals.append(roles_unknown(pg_user))
+    if refusals:
+        return [_not_implemented(line, refused) for refused in refusals]
     return IdentLine(
         source=line.source,
         line_number=line.line_number,
         usermap=usermap.text,
-        system_user=system_user,
-        pg_user=pg_user,
+        system_user=names[0],
+        pg_user=names[1],
     )
 
 
-def _report(line: AuthLine, message: str, hint: str | None = None) -> Report:
-    """Return a complaint about *line*; what has a hint is what is not implemented."""
+def _invalid(
+    line: AuthLine, message: str, sqlstate: SqlState = SqlState.CONFIG_FILE_ERROR
+) -> Report:
+    """Return PostgreSQL's complaint about *line*."""
     return Report(
         severity=Severity.LOG,
-        sqlstate=SqlState.FEATURE_NOT_SUPPORTED if hint else SqlState.CONFIG_FILE_ERROR,
+        sqlstate=sqlstate,
         message=message,
-        hint=hint,
         context=line.context,
-        event="ident.not_implemented" if hint else "ident.line_invalid",
+        event="ident.line_invalid",
+    )
+
+
+def _not_implemented(line: AuthLine, refused: NameRefused) -> Report:
+    """Return what is said of a *line* that PostgreSQL would take."""
+    return Report(
+        severity=Severity.LOG,
+        sqlstate=refused.sqlstate,
+        message=refused.message,
+        hint=refused.hint,
+        context=line.context,
+        event="ident.not_implemented",
     )

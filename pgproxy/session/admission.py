@@ -22,8 +22,21 @@ from pgproxy.protocol.errors import (
 )
 from pgproxy.session.policy import Policy
 
-PASSWORD_METHODS: Final = frozenset({"scram-sha-256", "md5", "password"})
+PASSWORD_METHODS: Final = frozenset(
+    {"scram-sha-256", "md5", "password", "ldap", "radius", "pam", "bsd"}
+)
 """The client is asked something; the name is compared when it has answered."""
+
+# What each method is called when it has failed; of the others, it is the password
+# that is wrong, and that has a SQLSTATE of its own (CERT-06).
+_AUTHENTICATION: Final = {
+    "trust": '"trust" authentication',
+    "cert": "certificate authentication",
+    "ldap": "LDAP authentication",
+    "radius": "RADIUS authentication",
+    "pam": "PAM authentication",
+    "bsd": "BSD authentication",
+}
 
 
 def auth_failed(line: HbaLine, client: Client) -> SessionRefused:
@@ -32,14 +45,10 @@ def auth_failed(line: HbaLine, client: Client) -> SessionRefused:
 
     Source: ``auth_failed`` in auth.c; CERT-06, CERT-16.
     """
+    what = _AUTHENTICATION.get(line.auth_method)
     kind: type[SessionRefused] = InvalidAuthorization
-    match line.auth_method:
-        case "trust":
-            what = '"trust" authentication'
-        case "cert":
-            what = "certificate authentication"
-        case _:
-            what, kind = "password authentication", InvalidPassword
+    if what is None:
+        what, kind = "password authentication", InvalidPassword
     return kind(
         f'{what} failed for user "{client.user}"', log_detail=line.connection_matched
     )

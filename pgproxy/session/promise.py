@@ -18,6 +18,10 @@ FIRST_REQUESTS: Final[Mapping[str, frozenset[int]]] = {
     "scram-sha-256": frozenset({AUTH_REQ_SASL}),
     "md5": frozenset({AUTH_REQ_MD5, AUTH_REQ_SASL}),
     "password": frozenset({AUTH_REQ_PASSWORD}),
+    "ldap": frozenset({AUTH_REQ_PASSWORD}),
+    "radius": frozenset({AUTH_REQ_PASSWORD}),
+    "pam": frozenset({AUTH_REQ_PASSWORD}),
+    "bsd": frozenset({AUTH_REQ_PASSWORD}),
     "cert": frozenset(),
 }
 
@@ -66,6 +70,9 @@ class Promise:
                 self._allowed = frozenset({AUTH_REQ_SASL_CONT})
             case 11:
                 self._allowed = frozenset({AUTH_REQ_SASL_FIN})
+            case _ if self._method == "pam":
+                # As often as a module of PAM asks: pam_passwd_conv_proc in auth.c.
+                self._kept = True
             case _:
                 self._allowed, self._kept = frozenset(), True
 

@@ -50,13 +50,16 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def load(text: str | bytes, *, ssl: bool = True, path: str = HBA) -> HbaFile:
+def load(
+    text: str | bytes, *, ssl: bool = True, roles: bool = True, path: str = HBA
+) -> HbaFile:
     """Read a pg_hba.conf that is given."""
     data = text if isinstance(text, bytes) else text.encode()
     files = Files({path: data})
     return load_hba(
         path,
         ssl=ssl,
+        roles=roles,
         parse_address=parse_address,
         read=files.read,
         list_directory=files.list_directory,

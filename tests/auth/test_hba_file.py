@@ -1,4 +1,4 @@
-"""Reading pg_hba.conf: HBA-22 to HBA-53, HBA-62 to HBA-66."""
+"""Reading pg_hba.conf: HBA-22 to HBA-54, HBA-62 to HBA-66, HBA-74 to HBA-80."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgproxy.auth.address import AddressKeyword, AddressRange, AddressSpec
+from pgproxy.auth.address import (
+    AddressKeyword,
+    AddressRange,
+    AddressSpec,
+    HostName,
+)
 from pgproxy.auth.hba_file import HbaFile, load_hba
 from pgproxy.auth.hba_line import ClientCert, ClientName, ConnType, HbaLine
 from pgproxy.auth.lexer import Token
+from pgproxy.auth.regex import compile_regex
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from tests.auth.support import HBA, Files, load, messages, parse_address
 
@@ -24,6 +30,11 @@ TRUST = HbaLine(
     address=AddressRange(ip_address("10.0.0.0"), ip_address("255.0.0.0")),
     auth_method="trust",
 )
+
+
+def regex(pattern: str, *, quoted: bool) -> Token:
+    """Return the token of a regular expression."""
+    return Token(f"/{pattern}", quoted, compile_regex(pattern))
 
 
 def good(text: str) -> HbaLine:
@@ -79,7 +90,39 @@ def bad(text: str) -> Report:
         ('"host" all all 10.0.0.0/8 "trust"', TRUST),
         *(
             (f"host all all 10.0.0.0/8 {method}", replace(TRUST, auth_method=method))
-            for method in ("reject", "scram-sha-256", "md5", "password")
+            for method in ("reject", "scram-sha-256", "md5", "password", "pam", "bsd")
+        ),
+        # HBA-54: a line that never matches may have any method, and any line a method
+        # that asks for a password.
+        *(
+            (
+                f"local all all {method}",
+                replace(
+                    TRUST, conntype=ConnType.LOCAL, address=None, auth_method=method
+                ),
+            )
+            for method in ("reject", "scram-sha-256", "md5", "password", "pam", "bsd")
+        ),
+        (
+            "host all all 10.0.0.0/8 ldap ldapprefix=cn= ldapport=1",
+            replace(
+                TRUST,
+                auth_method="ldap",
+                method_options=(
+                    ("ldapport", "1"),
+                    ("ldapprefix", "cn="),
+                    ("ldapscope", "2"),
+                ),
+            ),
+        ),
+        (
+            'hostssl all all 10.0.0.0/8 radius "radiusservers=a,b",radiussecrets=c',
+            replace(
+                TRUST,
+                conntype=ConnType.HOSTSSL,
+                auth_method="radius",
+                method_options=(("radiusservers", "a,b"), ("radiussecrets", "c")),
+            ),
         ),
         # HBA-57
         (
@@ -138,6 +181,27 @@ def bad(text: str) -> Report:
             )
             for method in ("peer", "ident")
         ),
+        # HBA-77: a slash begins a regular expression, in quotes too.
+        (
+            'host /^a,b "/^c,d$",/ 10.0.0.0/8 trust',
+            replace(
+                TRUST,
+                databases=(regex("^a", quoted=False), Token("b", quoted=False)),
+                users=(regex("^c,d$", quoted=True), regex("", quoted=False)),
+            ),
+        ),
+        # HBA-74 to HBA-76
+        (
+            "host samerole,samegroup +x,+ 10.0.0.0/8 trust",
+            replace(
+                TRUST,
+                databases=(
+                    Token("samerole", quoted=False),
+                    Token("samegroup", quoted=False),
+                ),
+                users=(Token("+x", quoted=False), Token("+", quoted=False)),
+            ),
+        ),
         # Words that are keywords only in other fields, or only as they are.
         (
             "host SAMEROLE,+x,samehost replication 10.0.0.0/8 trust",
@@ -169,6 +233,21 @@ def test_line(text: str, expected: HbaLine) -> None:
     assert good(text) == replace(expected, raw_line=text)
 
 
+def test_regular_expressions_match() -> None:
+    """HBA-77: what is compiled is what stands behind the slash."""
+    line = good('host "/^a,b$" /^c all trust')
+    assert [
+        token.matches(name) for token in line.databases for name in ("a,b", "a")
+    ] == [
+        True,
+        False,
+    ]
+    assert [token.matches(name) for token in line.users for name in ("cd", "dc")] == [
+        True,
+        False,
+    ]
+
+
 def the_range(address: str, netmask: str) -> AddressRange:
     return AddressRange(ip_address(address), ip_address(netmask))
 
@@ -187,6 +266,14 @@ def the_range(address: str, netmask: str) -> AddressRange:
         ("2001:db8:: ffff:ffff::", the_range("2001:db8::", "ffff:ffff::")),
         ("fe80::1%lo/10", the_range("fe80::1", "ffc0::")),
         ("fe80::1%lo ffc0::%lo", the_range("fe80::1", "ffc0::")),
+        # HBA-62, HBA-63: what is no number and no keyword is a name, without a mask.
+        *(
+            (name, HostName(name))
+            for name in ("localhost", ".example.com", "1.2.3.256", "ALL", "SameHost")
+        ),
+        ('"all"', HostName("all")),
+        ('"samenet"', HostName("samenet")),
+        ('""', HostName("")),
     ],
 )
 def test_address(field: str, expected: AddressSpec) -> None:
@@ -315,30 +402,11 @@ def test_addresses_are_read_as_the_system_does() -> None:
             )
             for method in ("krb5", "crypt", "Trust", "scram", "implicit")
         ),
-        *(
-            (
-                f"host all all all {method}",
-                f'invalid authentication method "{method}": not supported by this build',
-                None,
-            )
-            for method in [
-                "ident",
-                "gss",
-                "sspi",
-                "pam",
-                "bsd",
-                "ldap",
-                "radius",
-                "oauth",
-            ]
-        ),
-        *(
-            (
-                f"local all all {method}",
-                f'invalid authentication method "{method}": not supported by this build',
-                None,
-            )
-            for method in ("gss", "pam")
+        # HBA-32
+        (
+            "local all all gss",
+            "gssapi authentication is not supported on local sockets",
+            None,
         ),
         # HBA-33
         (
@@ -373,12 +441,35 @@ def test_addresses_are_read_as_the_system_does() -> None:
         ),
         # HBA-37: PostgreSQL's words for what PostgreSQL refuses too, even if
         # something else on the line is not implemented.
-        (
-            "host samerole +x localhost trust map=m",
+        *(
             (
-                'authentication option "map" is only valid for authentication methods '
-                "ident, peer, gssapi, sspi, cert, and oauth"
+                f"host all {user} localhost {method} ldapport=1",
+                (
+                    'authentication option "ldapport" is only valid for authentication '
+                    "methods ldap"
+                ),
+                None,
+            )
+            for user in ("all", "/(?=x)")
+            for method in ("trust", "ident", "gss", "oauth")
+        ),
+        # HBA-38, HBA-49 to HBA-51: the rest in test_hba_options.py.
+        (
+            "local all all oauth scope=x",
+            'authentication method "oauth" requires argument "issuer" to be set',
+            None,
+        ),
+        (
+            "local all all radius radiusservers=a",
+            (
+                'authentication method "radius" requires argument "radiussecrets" to be '
+                "set"
             ),
+            None,
+        ),
+        (
+            "host all all all ldap ldapurl=x",
+            'could not parse LDAP URL "x": Time limit exceeded',
             None,
         ),
         ("host /x", "end-of-line before role specification", None),
@@ -397,92 +488,119 @@ def test_bad_line(text: str, message: str, hint: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "hint"),
+    ("text", "pattern"),
     [
-        *(
-            (
-                f"host all all {host} trust",
-                f'host name "{host}" in pg_hba.conf is not supported by this build',
-                (
-                    "Specify the addresses of the host, or an address range in CIDR "
-                    "notation."
-                ),
-            )
-            for host in ("localhost", ".example.com", "1.2.3.256", "ALL", "SameHost")
-        ),
-        # HBA-62: in quotes it is a host's name.
-        (
-            'host all all "all" trust',
-            'host name "all" in pg_hba.conf is not supported by this build',
-            "Specify the addresses of the host, or an address range in CIDR notation.",
-        ),
-        (
-            'host all all "" trust',
-            'host name "" in pg_hba.conf is not supported by this build',
-            "Specify the addresses of the host, or an address range in CIDR notation.",
-        ),
-        # HBA-77
-        *(
-            (
-                line,
-                'regular expression "^a" in pg_hba.conf is not supported by this build',
-                "List the names, or use all.",
-            )
-            for line in (
-                "host /^a all all trust",
-                'host b,"/^a" all all trust',
-                "host all /^a all trust",
-                'local all b,"/^a" trust',
-            )
-        ),
-        (
-            "host / all all trust",
-            'regular expression "" in pg_hba.conf is not supported by this build',
-            "List the names, or use all.",
-        ),
-        # HBA-74
-        *(
-            (
-                f"host {word} all all trust",
-                f'database keyword "{word}" is not supported by this build',
-                "List the databases, or use sameuser.",
-            )
-            for word in ("samerole", "samegroup")
-        ),
-        # HBA-75
-        (
-            "host all a,+staff all trust",
-            ('members of role "staff" in pg_hba.conf are not supported by this build'),
-            "List the members of the role.",
-        ),
-        (
-            "host all + all trust",
-            'members of role "" in pg_hba.conf are not supported by this build',
-            "List the members of the role.",
-        ),
+        ("host /( all all trust", "("),
+        ('host a,"/(" all all trust', "("),
+        ("host all /( all trust", "("),
+        ("local all b,/( trust", "("),
+        # Before what else is wrong with the line, if that comes later.
+        ("host /(", "("),
+        ("host /( /[ x/y nonsense", "("),
+        ("host a /(,/[ x/y nonsense", "("),
+        # After what comes earlier, be it implemented or not.
+        ("host /(?=x) /( all trust", "("),
     ],
 )
-def test_not_implemented(text: str, message: str, hint: str) -> None:
-    """A line that says more than is understood is never skipped."""
+def test_bad_regular_expression(text: str, pattern: str) -> None:
+    """HBA-44: with a SQLSTATE of its own."""
     assert bad(f"\n{text}\n") == Report(
         severity=Severity.LOG,
-        sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
+        sqlstate=SqlState.INVALID_REGULAR_EXPRESSION,
+        message=(
+            f'invalid regular expression "{pattern}": parentheses () not balanced'
+        ),
+        context=f'line 2 of configuration file "{HBA}"',
+        event="hba.line_invalid",
+    )
+
+
+def refused(message: str, hint: str, sqlstate: SqlState) -> Report:
+    return Report(
+        severity=Severity.LOG,
+        sqlstate=sqlstate,
         message=message,
         hint=hint,
-        context=f'line 2 of configuration file "{HBA}"',
+        context=f'line 1 of configuration file "{HBA}"',
         event="hba.not_implemented",
+    )
+
+
+@pytest.mark.parametrize("field", ["host {} all all trust", "local all x,{} trust"])
+def test_regular_expression_that_is_not_implemented(field: str) -> None:
+    """HBA-78: never a match that may be another one."""
+    assert bad(field.format("/a(?=b)")) == refused(
+        'regular expression "a(?=b)" is not supported: it has a lookahead '
+        "at position 2",
+        "Write it without that, or list the names.",
+        SqlState.FEATURE_NOT_SUPPORTED,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "token"),
+    [
+        ("host samerole all all trust", "samerole"),
+        ("local a,samegroup all trust", "samegroup"),
+        ("host all a,+staff all trust", "+staff"),
+        ("local all + trust", "+"),
+    ],
+)
+def test_roles_unknown(line: str, token: str) -> None:
+    """HBA-80: refused where nobody could say who is a member."""
+    file = load(line, roles=False)
+    assert file.problems == (
+        refused(
+            f'"{token}" cannot be matched without the role memberships of the server',
+            'Set "pgproxy.role_conninfo", a login that can read them, or list the '
+            "names.",
+            SqlState.FEATURE_NOT_SUPPORTED,
+        ),
+    )
+    assert load(line, roles=True).problems == ()
+
+
+@pytest.mark.parametrize(
+    "line", ['host "samerole" "+x" all trust', "host sameuser samerole all trust"]
+)
+def test_names_that_look_like_roles(line: str) -> None:
+    """HBA-74, HBA-75: in quotes and in the other field they are names."""
+    assert load(line, roles=False).problems == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "host all all all ident",
+        "host all all all ident map=m",
+        "host all all all gss krb_realm=R include_realm=0 map=m",
+        "hostgssenc all all all gss",
+        "host all all all sspi upn_username=1",
+        "local all all sspi",
+        "host all all all oauth scope=s issuer=i",
+    ],
+)
+def test_method_that_is_not_implemented(line: str) -> None:
+    """HBA-31, HBA-54: once the rest of the line is known to be good."""
+    method = line.replace("all ", "").split()[1]
+    assert load(line).problems == (
+        refused(
+            f'invalid authentication method "{method}": not supported by this build',
+            "Use a method that asks the client for a password, or cert.",
+            SqlState.CONFIG_FILE_ERROR,
+        ),
     )
 
 
 def test_all_that_is_not_implemented() -> None:
     """One line, and all that would have to change."""
-    file = load("host /a,samerole /b,+c localhost trust")
+    file = load("host /a(?=b),samerole /(?!c),+d localhost ident", roles=False)
     assert [message.split('"')[1] for message in messages(file.problems)] == [
-        "localhost",
-        "a",
-        "b",
+        "a(?=b)",
+        "(?!c)",
         "samerole",
-        "c",
+        "+d",
+        "ident",
     ]
     assert file.lines == ()
 
@@ -585,6 +703,22 @@ def test_cannot_match_and_bad() -> None:
     assert messages(file.problems) == ["end-of-line before authentication method"]
 
 
+@pytest.mark.parametrize("tail", ["ldapprefix=a", "x"])
+def test_ldap_scheme_that_is_none(tail: str) -> None:
+    """HBA-49: told, whatever else is said of the line."""
+    file = load(f"host all all all ldap ldapscheme=x {tail}")
+    assert file.notices == (
+        Report(
+            severity=Severity.LOG,
+            sqlstate=SqlState.CONFIG_FILE_ERROR,
+            message='invalid ldapscheme value: "x"',
+            context=f'line 1 of configuration file "{HBA}"',
+            event="hba.option_invalid",
+        ),
+    )
+    assert len(file.lines) == (tail != "x")
+
+
 def test_notices_of_files() -> None:
     """What was skipped comes before what cannot match."""
     file = load("hostgssenc all all all trust\ninclude_if_exists none")
@@ -612,6 +746,16 @@ WORDS = st.sampled_from(
         "cert",
         "md5",
         "peer",
+        "ldap",
+        "radius",
+        "pam",
+        "oauth",
+        "/(",
+        "samerole",
+        "localhost",
+        "ldapprefix=x",
+        "ldapscheme=x",
+        "radiusservers=a",
         "map=a",
         "clientcert=verify-ca",
         "clientname=DN",

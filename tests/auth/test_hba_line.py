@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from pgproxy.auth.address import AddressKeyword, AddressRange
+from pgproxy.auth.address import AddressKeyword, AddressRange, HostName
 from pgproxy.auth.hba_line import (
     ClientCert,
     ClientName,
@@ -56,6 +56,21 @@ def test_defaults() -> None:
     ("line", "rule"),
     [
         (LINE, RULE),
+        (
+            replace(LINE, address=HostName(".example.com")),
+            replace(RULE, address=".example.com", netmask=None),
+        ),
+        (
+            replace(
+                LINE,
+                clientcert=ClientCert.VERIFY_CA,
+                method_options=(("ldapserver", "s"), ("ldapscope", "2")),
+            ),
+            replace(
+                RULE,
+                options=("clientcert=verify-ca", "ldapserver=s", "ldapscope=2"),
+            ),
+        ),
         (
             replace(LINE, conntype=ConnType.LOCAL, address=None),
             replace(RULE, type="local", address=None, netmask=None),

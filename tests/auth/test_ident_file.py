@@ -1,4 +1,4 @@
-"""Reading pg_ident.conf: ID-01 to ID-04."""
+"""Reading pg_ident.conf: ID-01 to ID-04, ID-06, ID-07."""
 
 import pytest
 from hypothesis import given
@@ -7,16 +7,24 @@ from hypothesis import strategies as st
 from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.ident_file import IdentFile, load_ident
 from pgproxy.auth.lexer import Token
+from pgproxy.auth.regex import compile_regex
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from tests.auth.support import Files, messages
 
 IDENT = "/etc/pg/pg_ident.conf"
 
 
-def load(text: str | bytes) -> IdentFile:
+def load(text: str | bytes, *, roles: bool = False) -> IdentFile:
     data = text if isinstance(text, bytes) else text.encode()
     files = Files({IDENT: data, "/etc/pg/two": b"a b", "/etc/pg/one": b"a"})
-    return load_ident(IDENT, read=files.read, list_directory=files.list_directory)
+    return load_ident(
+        IDENT, read=files.read, list_directory=files.list_directory, roles=roles
+    )
+
+
+def regex(pattern: str, *, quoted: bool = False) -> Token:
+    """Return the token of a regular expression."""
+    return Token(f"/{pattern}", quoted, compile_regex(pattern))
 
 
 def good(text: str) -> tuple[IdentLine, ...]:
@@ -81,19 +89,26 @@ ABSENT = problem("missing entry at end of line")
 MULTIPLE = problem("multiple values in ident field")
 
 
-def regex(text: str) -> Report:
+BAD_REGEX = problem(
+    'invalid regular expression "(": parentheses () not balanced',
+    sqlstate=SqlState.INVALID_REGULAR_EXPRESSION,
+)
+
+
+def unsupported(pattern: str, position: int) -> Report:
     return problem(
-        f'regular expression "{text}" in pg_ident.conf is not supported by this build',
-        "Give each user a line of its own.",
+        f'regular expression "{pattern}" is not supported: it has a lookahead '
+        f"at position {position}",
+        "Write it without that, or list the names.",
         sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
         event="ident.not_implemented",
     )
 
 
-def members(role: str) -> Report:
+def members(token: str) -> Report:
     return problem(
-        f'members of role "{role}" in pg_ident.conf are not supported by this build',
-        "Give each member of the role a line of its own.",
+        f'"{token}" cannot be matched without the role memberships of the server',
+        'Set "pgproxy.role_conninfo", a login that can read them, or list the names.',
         sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
         event="ident.not_implemented",
     )
@@ -113,15 +128,20 @@ def members(role: str) -> Report:
         ("m,n", [MULTIPLE]),
         ("m s,t", [MULTIPLE]),
         ("m /s u,v", [MULTIPLE]),
-        # ID-06, ID-07: not implemented.
-        ("m /^s$ u", [regex("^s$")]),
-        ('m "/^s$" u', [regex("^s$")]),
-        ("m s /u", [regex("u")]),
-        ('m s "/u"', [regex("u")]),
-        ("m /s /u", [regex("s"), regex("u")]),
-        ("m s +staff", [members("staff")]),
-        ("m s +", [members("")]),
-        ("m /s +staff", [regex("s"), members("staff")]),
+        # ID-03: the first one, once all three fields are there.
+        ("m /( u", [BAD_REGEX]),
+        ('m s "/("', [BAD_REGEX]),
+        ("m /( /[", [BAD_REGEX]),
+        ("m /(?=x) /(", [BAD_REGEX]),
+        ("m /(", [ABSENT]),
+        ("m /( u,v", [MULTIPLE]),
+        ("/( /x /(", [BAD_REGEX]),
+        # What PostgreSQL would take, all of it.
+        ("m /a(?=b) u", [unsupported("a(?=b)", 2)]),
+        ("m /(?=a) /b(?=c)", [unsupported("(?=a)", 1), unsupported("b(?=c)", 2)]),
+        ("m s +staff", [members("+staff")]),
+        ("m s +", [members("+")]),
+        ("m /(?=a) +staff", [unsupported("(?=a)", 1), members("+staff")]),
     ],
 )
 def test_bad_line(line: str, problems: list[Report]) -> None:
@@ -129,6 +149,27 @@ def test_bad_line(line: str, problems: list[Report]) -> None:
     file = load(f"m s u\n{line}\nm s u")
     assert file.problems == tuple(problems)
     assert [good_line.line_number for good_line in file.lines] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "system_user", "pg_user"),
+    [
+        ("m /^(.*)@x$ \\1", regex("^(.*)@x$"), Token("\\1", quoted=False)),
+        ('m "/a,b" "/c d"', regex("a,b", quoted=True), regex("c d", quoted=True)),
+        ("m / /", regex(""), regex("")),
+    ],
+)
+def test_regular_expressions(line: str, system_user: Token, pg_user: Token) -> None:
+    """ID-06, ID-07: in both columns of users, in quotes too."""
+    (found,) = good(line)
+    assert (found.system_user, found.pg_user) == (system_user, pg_user)
+
+
+def test_roles() -> None:
+    """ID-07: good, if there is somebody to ask."""
+    file = load("m s +staff", roles=True)
+    assert file.problems == ()
+    assert [line.pg_user for line in file.lines] == [Token("+staff", quoted=False)]
 
 
 def test_files() -> None:

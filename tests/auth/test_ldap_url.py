@@ -150,8 +150,21 @@ def ours(text: str) -> LdapUrl | str:
 
 
 PIECES = st.sampled_from(
-    "/ ? : , [ ] % %41 %2f %00 a 1 389 é sub base Children ::1 < > - + dc=x (a=b) "
-    "\udcff".split(" ")
+    [
+        *"/?:,[]%a1é<>-+ \udcff",
+        *(
+            "%41",
+            "%2f",
+            "%00",
+            "389",
+            "sub",
+            "base",
+            "Children",
+            "::1",
+            "dc=x",
+            "(a=b)",
+        ),
+    ]
 )
 PREFIXES = ["ldap://", "ldaps://", "LDAPS://", "<ldap://", "URL:ldap://", "ldap:/", ""]
 

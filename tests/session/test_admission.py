@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from pgproxy.auth.certificate import PeerCertificate
-from pgproxy.auth.hba import Client, Facts, Replication
+from pgproxy.auth.hba import Client, Facts, Memberships, Needs, Replication, Roles
 from pgproxy.protocol.errors import (
     ConfigFileError,
     InvalidAuthorization,
@@ -63,6 +63,19 @@ def peer(common_name: str | None, dn: str = "CN=x,O=o") -> PeerCertificate:
             )
             for method in ("scram-sha-256", "md5", "password")
         ],
+        *[
+            (
+                f"hostssl all all all {method} clientcert=verify-full",
+                InvalidAuthorization,
+                f'{called} authentication failed for user "ana"',
+            )
+            for method, called in [
+                ("ldap ldapprefix=x", "LDAP"),
+                ("radius radiusservers=a radiussecrets=b", "RADIUS"),
+                ("pam", "PAM"),
+                ("bsd", "BSD"),
+            ]
+        ],
     ],
 )
 def test_auth_failed(line: str, kind: type[SessionRefused], message: str) -> None:
@@ -102,7 +115,15 @@ def test_authenticated(method: str, message: str) -> None:
 
 def test_password_methods() -> None:
     """Their name is compared when the password was right (CERT-18)."""
-    assert sorted(PASSWORD_METHODS) == ["md5", "password", "scram-sha-256"]
+    assert sorted(PASSWORD_METHODS) == [
+        "bsd",
+        "ldap",
+        "md5",
+        "pam",
+        "password",
+        "radius",
+        "scram-sha-256",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -247,6 +268,28 @@ def test_check_name(
         assert caught.value.message == auth_failed(found, CLIENT).message
     assert [report.message for report in told] == log
     assert {report.severity for report in told} <= {Severity.LOG}
+
+
+def test_a_map_that_needs_to_know_more() -> None:
+    """ID-07: nothing is said before it is known."""
+    told: list[Report] = []
+    line, maps = rules(MAPPED)[0], policy(ident="m bob +staff")
+    needs = check_name(line, CLIENT, peer("bob"), maps, Facts(), told)
+    assert (needs, told) == (Needs(Memberships()), [])
+    known = Facts(roles=Roles({"ana": ["staff"]}))
+    assert check_name(line, CLIENT, peer("bob"), maps, known, told) is None
+    assert [report.event for report in told] == ["connection.authenticated"]
+
+
+def test_the_log_has_what_the_name_service_said() -> None:
+    """HBA-69."""
+    facts = Facts(remote_hostname="a")
+    with pytest.raises(InvalidAuthorization) as caught:
+        check_certificate(None, CLIENT, None, facts, ca_loaded=True)
+    assert caught.value.detail is None
+    assert caught.value.log_detail == (
+        'Client IP address resolved to "a", forward lookup not checked.'
+    )
 
 
 def test_names_of_the_facts() -> None:

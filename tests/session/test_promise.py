@@ -18,6 +18,11 @@ KEPT = [
     ("md5", [SASL, CONTINUE, FINAL]),  # as PostgreSQL does
     ("password", [PASSWORD]),
     ("cert", []),
+    ("ldap", [PASSWORD]),
+    ("radius", [PASSWORD]),
+    ("bsd", [PASSWORD]),
+    ("pam", [PASSWORD]),
+    ("pam", [PASSWORD, PASSWORD, PASSWORD]),  # as often as a module wants to
 ]
 
 # The last request is the one that is refused; OK stands for "the user is in".
@@ -52,6 +57,17 @@ BROKEN = [
     ("password", [MD5], "the backend asked for an MD5 password"),
     ("password", [SASL], "the backend asked for SASL"),
     ("password", [PASSWORD, PASSWORD], "the backend asked for a clear-text password"),
+    *(
+        (method, codes, how)
+        for method in ("ldap", "radius", "pam", "bsd")
+        for codes, how in [
+            ([OK], "the backend let the user in without asking for it"),
+            ([MD5], "the backend asked for an MD5 password"),
+            ([SASL], "the backend asked for SASL"),
+            ([PASSWORD, SASL], "the backend asked for SASL"),
+        ]
+    ),
+    ("ldap", [PASSWORD, PASSWORD], "the backend asked for a clear-text password"),
     ("cert", [SASL], "the backend asked for SASL"),
     ("cert", [PASSWORD], "the backend asked for a clear-text password"),
 ]
