@@ -45,6 +45,8 @@ from pgproxy.session.events import (
     RelayEnded,
     Terminated,
     TimedOut,
+    TlsEstablished,
+    TlsFailed,
 )
 from pgproxy.session.session import Session
 from pgproxy.session.states import AUTHORIZING, CLOSED, RELAY, STARTUP, Step
@@ -183,9 +185,7 @@ class Driver:
                     return BytesRead(data, more=look and self._port.more_waiting())
                 case StartTls():
                     await self._port.flush()
-                    context = self._generation.tls
-                    assert context is not None
-                    return await tls.handshake(self._port, context)
+                    return await self._start_tls()
                 case LookUp(question):
                     return self._answer(question)
                 case ConnectBackend():
@@ -229,6 +229,14 @@ class Driver:
                     return InterfacesFound(())
             case unheard_of:
                 assert_never(unheard_of)
+
+    async def _start_tls(self) -> TlsEstablished | TlsFailed:
+        with_what = self._generation.tls
+        assert with_what is not None
+        problem = with_what.refresh()
+        if problem is not None:
+            log.write(problem, self._keys())
+        return await tls.handshake(self._port, with_what.context)
 
     async def _connect_backend(self) -> BackendConnected | BackendUnreachable:
         conninfo = self._generation.settings.backend_conninfo

@@ -1,6 +1,5 @@
 """One reading of the whole configuration: taken as a whole, or not at all."""
 
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import system
-from pgproxy.server.tls import TlsConfigurationError, build_context
+from pgproxy.server.tls import Tls, build_context
+from pgproxy.server.tls_error import TlsConfigurationError
 from pgproxy.session.policy import Policy
 from pgproxy.settings import conf
 from pgproxy.settings.catalogue import Settings, resolve
@@ -51,7 +51,7 @@ class Generation:
 
     settings: Settings
     policy: Policy
-    tls: ssl.SSLContext | None
+    tls: Tls | None
     sources: Mapping[str, conf.Source]
     notices: tuple[Report, ...]
 
@@ -115,9 +115,14 @@ def _rejected(severity: Severity, message: str) -> Report:
     )
 
 
-def load(source: Source) -> Generation:
+def load(source: Source, *, at_start: bool = True) -> Generation:
     """
     Read settings, rules, maps, certificates and keys.
+
+    Args:
+        source: Where they are.
+        at_start: Whether somebody may sit at the terminal, to be asked for the
+            passphrase of the key.
 
     Raises:
         ConfigurationRejected: Something is wrong. Nothing has been changed.
@@ -160,21 +165,21 @@ def load(source: Source) -> Generation:
         maps = file.lines
         notices += file.notices
         faults += _file_faults(ident_path, file.problems)
-    context, complete = None, True
+    tls = None
     if settings.ssl:
         try:
-            context, complete = build_context(settings, directory)
+            tls = build_context(settings, directory, at_start=at_start)
         except TlsConfigurationError as error:
             summary = "SSL configuration was not reloaded"
-            faults.append(Fault((error.report,), None, summary))
-    if not complete:
+            faults.append(Fault(error.reports, None, summary))
+    if tls is not None and not tls.complete:
         notices.append(_no_door())
     if faults:
         raise ConfigurationRejected(*faults)
     return Generation(
         settings=settings,
         policy=_policy(settings, rules.lines, maps),
-        tls=context,
+        tls=tls,
         sources=found.sources,
         notices=tuple(notices),
     )

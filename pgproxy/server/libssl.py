@@ -15,6 +15,7 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -25,6 +26,7 @@ from ctypes import (
     c_ubyte,
     c_uint,
     c_uint64,
+    c_ulong,
     c_void_p,
 )
 from dataclasses import dataclass
@@ -91,6 +93,8 @@ def _library() -> Any:  # noqa: ANN401 - ctypes has no better type for a library
     for name, result, arguments in (
         ("SSL_CTX_get_options", c_uint64, [c_void_p]),
         ("SSL_CTX_ctrl", c_long, [c_void_p, c_int, c_long, c_char_p]),
+        ("SSL_CTX_set_ciphersuites", c_int, [c_void_p, c_char_p]),
+        ("SSL_CTX_set_cert_store", None, [c_void_p, c_void_p]),
         ("SSL_load_client_CA_file", c_void_p, [c_char_p]),
         ("SSL_CTX_set_client_CA_list", None, [c_void_p, c_void_p]),
         ("SSL_CTX_set_alpn_select_cb", None, [c_void_p, _ALPN_SELECT, c_void_p]),
@@ -100,6 +104,19 @@ def _library() -> Any:  # noqa: ANN401 - ctypes has no better type for a library
         ("X509_STORE_CTX_get_current_cert", c_void_p, [c_void_p]),
         ("X509_verify_cert_error_string", c_char_p, [c_long]),
         ("i2d_X509", c_int, [c_void_p, POINTER(c_void_p)]),
+        ("X509_STORE_new", c_void_p, []),
+        ("X509_STORE_free", None, [c_void_p]),
+        ("X509_STORE_load_locations", c_int, [c_void_p, c_char_p, c_char_p]),
+        ("X509_STORE_add_crl", c_int, [c_void_p, c_void_p]),
+        ("d2i_X509_CRL", c_void_p, [c_void_p, POINTER(c_char_p), c_long]),
+        ("X509_CRL_free", None, [c_void_p]),
+        ("X509_CRL_get_issuer", c_void_p, [c_void_p]),
+        ("X509_NAME_hash_ex", c_ulong, [c_void_p, c_void_p, c_void_p, POINTER(c_int)]),
+        ("BIO_new_mem_buf", c_void_p, [c_char_p, c_int]),
+        ("BIO_free", c_int, [c_void_p]),
+        ("PEM_read_bio_DHparams", c_void_p, [c_void_p] * 4),
+        ("DH_check", c_int, [c_void_p, POINTER(c_int)]),
+        ("DH_free", None, [c_void_p]),
         ("ERR_clear_error", None, []),
     ):
         function = getattr(lib, name)
@@ -166,6 +183,66 @@ def _der(certificate: int) -> bytes:
     return buffer.raw
 
 
+DH_CHECK_P_NOT_PRIME: Final = 0x01
+DH_CHECK_P_NOT_SAFE_PRIME: Final = 0x02
+DH_NOT_SUITABLE_GENERATOR: Final = 0x08
+
+
+def check_dh_params(pem: bytes) -> tuple[bool, str | None]:
+    """
+    Return whether *pem* has Diffie-Hellman parameters, and what is wrong with them.
+
+    Source: ``load_dh_file`` in be-secure-openssl.c; TLS-36.
+    """
+    if _lib is None:
+        return False, None
+    bio = _lib.BIO_new_mem_buf(pem, len(pem))
+    dh = _lib.PEM_read_bio_DHparams(bio, None, None, None)
+    _lib.BIO_free(bio)
+    codes = c_int()
+    checked = dh and _lib.DH_check(dh, byref(codes))
+    _lib.DH_free(dh)
+    _lib.ERR_clear_error()
+    if not dh:
+        return False, None
+    neither = DH_NOT_SUITABLE_GENERATOR | DH_CHECK_P_NOT_SAFE_PRIME
+    if not checked:
+        return True, "they cannot be checked"
+    if codes.value & DH_CHECK_P_NOT_PRIME:
+        return True, "p is not prime"
+    if codes.value & neither == neither:
+        return True, "neither suitable generator or safe prime"
+    return True, None
+
+
+def crl_issuer_hash(der: bytes) -> int | None:
+    """
+    Return the hash that ``openssl rehash`` makes of a CRL's issuer.
+
+    None if that cannot be told; a CRL that cannot be parsed has none.
+    """
+    if _lib is None:
+        return None
+    crl = _lib.d2i_X509_CRL(None, byref(c_char_p(der)), len(der))
+    if not crl:
+        _lib.ERR_clear_error()
+        return None
+    issuer = _lib.X509_CRL_get_issuer(crl)
+    found = _lib.X509_NAME_hash_ex(issuer, None, None, None)
+    _lib.X509_CRL_free(crl)
+    return int(found)
+
+
+def _add_crl(store: int, der: bytes) -> bool:
+    crl = _lib.d2i_X509_CRL(None, byref(c_char_p(der)), len(der))
+    if not crl:
+        return False
+    try:
+        return bool(_lib.X509_STORE_add_crl(store, crl))
+    finally:
+        _lib.X509_CRL_free(crl)  # the store has a reference of its own
+
+
 class Door:
     """
     The way to one ``SSL_CTX``.
@@ -203,6 +280,39 @@ class Door:
         done = _lib.SSL_CTX_ctrl(self._ctx, SSL_CTRL_SET_GROUPS_LIST, 0, names.encode())
         _lib.ERR_clear_error()
         return bool(done)
+
+    def set_ciphersuites(self, names: str) -> bool:
+        """Offer only these suites of TLS 1.3, joined by colons; say if any is known."""
+        done = _lib.SSL_CTX_set_ciphersuites(self._ctx, names.encode())
+        _lib.ERR_clear_error()
+        return bool(done)
+
+    def replace_store(self, ca_file: str, crls: Iterable[bytes]) -> bool:
+        """
+        Have the next handshakes go by *ca_file* and by *crls*, given in DER.
+
+        The certificate, the key and all settings stay as they are, so this needs no
+        passphrase. OpenSSL looks into the store while it verifies, which is within one
+        call: no handshake sees both the old and the new.
+
+        Returns:
+            Whether all of it could be read. If not, nothing has changed.
+
+        """
+        store = _lib.X509_STORE_new()
+        try:
+            if not _lib.X509_STORE_load_locations(store, os.fsencode(ca_file), None):
+                return False
+            for der in crls:
+                if not _add_crl(store, der):
+                    return False
+            _lib.SSL_CTX_set_cert_store(self._ctx, store)
+            store = None  # it is the context's now
+        finally:
+            _lib.ERR_clear_error()
+            if store is not None:
+                _lib.X509_STORE_free(store)
+        return True
 
     def require_alpn(self) -> None:
         """Refuse a client that offers protocols without ours among them (NEG-28)."""

@@ -156,7 +156,7 @@ class _Postmaster:
             "received SIGHUP, reloading configuration files", "postmaster.reloading"
         )
         try:
-            new = load(self._source)
+            new = load(self._source, at_start=False)
             self._check_unchanged(new)
         except ConfigurationRejected as rejected:
             log.write_all(rejected.at_reload())

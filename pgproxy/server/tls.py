@@ -1,10 +1,7 @@
 """Settings to an `ssl.SSLContext`; a handshake to an event."""
 
-import errno
-import os
-import re
+import base64
 import ssl
-import stat
 import tempfile
 import warnings
 from pathlib import Path
@@ -12,13 +9,20 @@ from typing import Final
 
 from pgproxy.auth.certificate import verification_failure
 from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.server.crls import (
+    LiveCrls,
+    crl_files,
+    fingerprint,
+    read_crl_file,
+    read_hashed_crl_file,
+)
+from pgproxy.server.dh_params import load_dh_params
 from pgproxy.server.libssl import Door, take_verify_failure
 from pgproxy.server.port import Port, reason, ssl_reason
+from pgproxy.server.private_key import load_certificate
+from pgproxy.server.tls_error import tls_error
 from pgproxy.session.events import TlsEstablished, TlsFailed
-from pgproxy.settings.catalogue import Settings
-
-GROUPS: Final = "X25519:prime256v1"
-"""PostgreSQL 18's default for ``ssl_groups`` (TLS-10)."""
+from pgproxy.settings.catalogue import GUCS, Settings
 
 VERSIONS: Final = {
     "TLSv1": ssl.TLSVersion.TLSv1,
@@ -27,61 +31,64 @@ VERSIONS: Final = {
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
 
-CRL_FILE_NAME: Final = re.compile(r"[0-9a-f]{8}\.r[0-9]+")
-"""What ``openssl rehash`` calls a CRL."""
 
-_CRL_BLOCK: Final = re.compile(
-    rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----\s*", re.DOTALL
-)
-_CERTIFICATE_HEAD: Final = re.compile(
-    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----"
-)
-
-
-class TlsConfigurationError(Exception):
+class Tls:
     """
-    A TLS setting cannot be honoured.
+    What handshakes are done with.
 
     Args:
-        report: What the log is told, in PostgreSQL's words (TLS-25 to TLS-43).
+        context: With certificate, key and all settings.
+        door: None where there is none; see `pgproxy.server.libssl`.
+        live: Where the lists of revoked certificates are looked for each time.
+
+    Attributes:
+        complete: Whether it behaves like PostgreSQL's in all.
 
     """
 
-    def __init__(self, report: Report) -> None:
-        super().__init__(report.message)
-        self.report = report
+    def __init__(
+        self, context: ssl.SSLContext, door: Door | None, live: LiveCrls | None = None
+    ) -> None:
+        self.context = context
+        self.complete = door is not None
+        self._door = door
+        self._live = live
+        self._seen = None if live is None else fingerprint(live.directory)
 
+    def refresh(self) -> Report | None:
+        """
+        Look for new lists in ``ssl_crl_dir``; return what is wrong with them.
 
-def _error(
-    message: str,
-    *,
-    detail: str | None = None,
-    hint: str | None = None,
-    sqlstate: SqlState = SqlState.CONFIG_FILE_ERROR,
-) -> TlsConfigurationError:
-    return TlsConfigurationError(
-        Report(
-            severity=Severity.ERROR,
-            sqlstate=sqlstate,
-            message=message,
-            detail=detail,
-            hint=hint,
-            event="tls.rejected",
+        PostgreSQL looks there for each client, and so do we: a list that was added,
+        replaced or taken away counts for the next handshake, without a reload. What
+        has not changed is not read again (TLS-81, PRX-14).
+        """
+        live, door = self._live, self._door
+        if live is None or door is None:
+            return None
+        now = fingerprint(live.directory)
+        if now == self._seen:
+            return None
+        crls, problems = live.read()
+        if not door.replace_store(str(live.ca_file), crls):
+            problems.append("OpenSSL could not read all of them")
+        self._seen = now
+        if not problems:
+            return None
+        return Report(
+            severity=Severity.WARNING,
+            sqlstate=SqlState.CONFIG_FILE_ERROR,
+            message="could not load SSL certificate revocation list directory "
+            f'"{live.directory}"',
+            detail="\n".join(problems),
+            hint="Certificates whose CA has no list now are refused.",
+            event="tls.crl_unreadable",
         )
-    )
 
 
-class _Encrypted(Exception):
-    """The key asks for a passphrase."""
-
-
-def _no_passphrase() -> str:
-    raise _Encrypted
-
-
-def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, bool]:
+def build_context(settings: Settings, directory: Path, *, at_start: bool = True) -> Tls:
     """
-    Return a context that behaves like PostgreSQL's, and whether it does in all.
+    Return a context that behaves like PostgreSQL's.
 
     The order is PostgreSQL's, so that of several faults the same one is told
     (TLS-23). A context is built completely before it is used (TLS-24).
@@ -89,9 +96,8 @@ def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, 
     Args:
         settings: Their ``ssl`` is on.
         directory: What relative paths are relative to.
-
-    Returns:
-        The context; and False where `pgproxy.server.libssl` could not be used.
+        at_start: Whether somebody may sit at the terminal, to be asked for the
+            passphrase of the key.
 
     Raises:
         TlsConfigurationError: The first thing that is wrong.
@@ -100,7 +106,7 @@ def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, 
     # A bare context: create_default_context adds flags that PostgreSQL has not
     # (LIB-08).
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load_certificate(context, settings, directory)
+    load_certificate(context, settings, directory, at_start=at_start)
     _set_versions(context, settings)
     context.num_tickets = 0
     context.options |= (
@@ -110,12 +116,10 @@ def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, 
         | ssl.OP_SINGLE_DH_USE
         | ssl.OP_SINGLE_ECDH_USE
     )
-    try:
-        context.set_ciphers(settings.ssl_ciphers)
-    except (ssl.SSLError, ValueError) as error:  # ValueError: it is not even UTF-8
-        raise _error(
-            "could not set the TLSv1.2 cipher list (no valid ciphers available)"
-        ) from error
+    load_dh_params(context, settings.ssl_dh_params_file, directory)
+    door = Door.open(context)
+    _set_groups(door, settings)
+    _set_ciphers(context, door, settings)
     if settings.ssl_prefer_server_ciphers:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
@@ -123,103 +127,64 @@ def build_context(settings: Settings, directory: Path) -> tuple[ssl.SSLContext, 
     if settings.ssl_ca_file:
         _load_client_ca(context, settings.ssl_ca_file, directory)
     # Without a CA they have no effect, and are loaded all the same (TLS-47).
-    _load_crls(context, settings, directory)
-    door = Door.open(context)
+    in_file = _load_crls(context, settings, directory)
     if door is None:
         context.set_alpn_protocols(["postgresql"])
-        return context, False
+        return Tls(context, None)
     door.disable_session_cache()
-    if not door.set_groups(GROUPS):
-        raise _error(
-            f"could not set group names specified in ssl_groups: {GROUPS}",
+    door.require_alpn()
+    live = None
+    if settings.ssl_ca_file:
+        ca_file = directory / settings.ssl_ca_file
+        door.name_client_cas(str(ca_file))
+        door.note_verify_failures()
+        if settings.ssl_crl_dir:
+            live = LiveCrls(ca_file, in_file, directory / settings.ssl_crl_dir)
+    return Tls(context, door, live)
+
+
+def _set_groups(door: Door | None, settings: Settings) -> None:
+    groups = settings.ssl_groups
+    if door is None:
+        _must_be_default(settings, "ssl_groups")
+    elif not door.set_groups(groups):
+        raise tls_error(
+            "could not set group names specified in ssl_groups: No valid groups found",
             hint="Ensure that each group name is spelled correctly and supported by "
             "the installed version of OpenSSL.",
         )
-    door.require_alpn()
-    if settings.ssl_ca_file:
-        door.name_client_cas(str(directory / settings.ssl_ca_file))
-        door.note_verify_failures()
-    return context, True
 
 
-def _load_certificate(
-    context: ssl.SSLContext, settings: Settings, directory: Path
+def _set_ciphers(
+    context: ssl.SSLContext, door: Door | None, settings: Settings
 ) -> None:
-    cert, key = settings.ssl_cert_file, settings.ssl_key_file
     try:
-        pem = _path(directory, cert).read_bytes()
-        if not _CERTIFICATE_HEAD.search(pem):
-            raise _error(
-                f'could not load server certificate file "{cert}": no start line'
-            )
-        # Of a faulty pair load_cert_chain does not say which half it means.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(directory / cert)
-    except ssl.SSLError as error:
-        raise _error(
-            f'could not load server certificate file "{cert}": {ssl_reason(error)}'
+        context.set_ciphers(settings.ssl_ciphers)
+    except (ssl.SSLError, ValueError) as error:  # ValueError: it is not even UTF-8
+        raise tls_error(
+            "could not set the TLSv1.2 cipher list (no valid ciphers available)"
         ) from error
-    except OSError as error:
-        raise _error(
-            f'could not load server certificate file "{cert}": {error.strerror}'
-        ) from error
-    check_key_permissions(key, directory)
-    try:
-        context.load_cert_chain(directory / cert, directory / key, _no_passphrase)
-    except _Encrypted:
-        raise _error(
-            f'could not load private key file "{key}": it requires a passphrase',
-            hint="ssl_passphrase_command is not supported yet; store the key without "
-            "a passphrase, readable by its owner only.",
-        ) from None
-    except ssl.SSLError as error:
-        reason = ssl_reason(error)
-        # Python loses OpenSSL's word for a file without a key in it.
-        reason = "no start line" if reason.endswith("PEM lib") else reason
-        raise _error(f'could not load private key file "{key}": {reason}') from error
-    except OSError as error:
-        raise _error(
-            f'could not load private key file "{key}": {error.strerror}'
-        ) from error
-
-
-def _path(directory: Path, name: str) -> Path:
-    # The empty name would be the directory itself; to fopen it is no file
-    # (TLS-02, TLS-03).
-    if not name:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return directory / name
-
-
-def check_key_permissions(key: str, directory: Path) -> None:
-    """
-    Refuse a private key that others could read.
-
-    Raises:
-        TlsConfigurationError: As PostgreSQL words it (TLS-26 to TLS-29, TLS-48).
-
-    Source: ``check_ssl_key_file_permissions`` in be-secure-common.c.
-
-    """
-    try:
-        info = _path(directory, key).stat()
-    except OSError as error:
-        raise _error(
-            f'could not access private key file "{key}": {error.strerror}',
-            sqlstate=SqlState.UNDEFINED_FILE,
-        ) from error
-    if not stat.S_ISREG(info.st_mode):
-        raise _error(f'private key file "{key}" is not a regular file')
-    if info.st_uid not in {os.geteuid(), 0}:
-        raise _error(
-            f'private key file "{key}" must be owned by the database user or root'
+    suites = settings.ssl_tls13_ciphers
+    if not suites:
+        return
+    if door is None:
+        _must_be_default(settings, "ssl_tls13_ciphers")
+    elif not door.set_ciphersuites(suites):
+        raise tls_error(
+            "could not set the TLSv1.3 cipher suites (no valid ciphers available)"
         )
-    # Running as root, it is the first rule that counts.
-    forbidden = 0o077 if info.st_uid == os.geteuid() else 0o037
-    if info.st_mode & forbidden:
-        raise _error(
-            f'private key file "{key}" has group or world access',
-            detail="File must have permissions u=rw (0600) or less if owned by the "
-            "database user, or permissions u=rw,g=r (0640) or less if owned by root.",
+
+
+def _must_be_default(settings: Settings, name: str) -> None:
+    """Refuse what this Python cannot do; a setting that does nothing is a trap."""
+    if getattr(settings, name) != GUCS[name].default:
+        raise tls_error(
+            f'"{name}" cannot be set on this Python',
+            detail="Its ssl module has no function for it, and the library behind "
+            "cannot be reached.",
+            hint="Run pgproxy on CPython 3.11, 3.12 or 3.13 with a shared OpenSSL "
+            f"library, or leave {name} at its default.",
+            sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
         )
 
 
@@ -232,7 +197,7 @@ def _set_versions(context: ssl.SSLContext, settings: Settings) -> None:
         context.minimum_version = VERSIONS[low]
         if high:
             if VERSIONS[low] > VERSIONS[high]:
-                raise _error(
+                raise tls_error(
                     "could not set SSL protocol version range",
                     detail='"ssl_min_protocol_version" cannot be higher than '
                     '"ssl_max_protocol_version"',
@@ -245,48 +210,53 @@ def _load_client_ca(context: ssl.SSLContext, ca: str, directory: Path) -> None:
     try:
         context.load_verify_locations(directory / ca)
     except ssl.SSLError as error:
-        raise _error(f"{message}: {ssl_reason(error)}") from error
+        raise tls_error(f"{message}: {ssl_reason(error)}") from error
     except OSError as error:
-        raise _error(f"{message}: {error.strerror}") from error
+        raise tls_error(f"{message}: {error.strerror}") from error
     # Optional: a client without a certificate is left to pg_hba.conf (TLS-65).
     context.verify_mode = ssl.CERT_OPTIONAL
 
 
-def _load_crls(context: ssl.SSLContext, settings: Settings, directory: Path) -> None:
+def _load_crls(
+    context: ssl.SSLContext, settings: Settings, directory: Path
+) -> tuple[bytes, ...]:
+    """Load the lists in both places; return those of ``ssl_crl_file``."""
     file, folder = settings.ssl_crl_file, settings.ssl_crl_dir
     if not file and not folder:
-        return
+        return ()
     # Check the whole chain: a CA without a CRL fails (TLS-72, TLS-80).
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     kinds = {"file": file, "directory": folder}
     where = " or ".join(f'{kind} "{name}"' for kind, name in kinds.items() if name)
     what = f"could not load SSL certificate revocation list {where}"
     path = directory / file
+    in_file: list[bytes] = []
     try:
         if file:
-            _load_crl_blocks(context, path)
-        if folder and (directory / folder).is_dir():
-            for path in sorted((directory / folder).iterdir()):
-                if CRL_FILE_NAME.fullmatch(path.name):
-                    _load_crl_blocks(context, path)
+            in_file = read_crl_file(path)
+            _load_crl_blocks(context, in_file)
+        if folder:
+            for path in crl_files(directory / folder):
+                _load_crl_blocks(context, read_hashed_crl_file(path))
     except (ssl.SSLError, OSError) as error:
         reason = (
             ssl_reason(error) if isinstance(error, ssl.SSLError) else error.strerror
         )
-        raise _error(
+        raise tls_error(
             f"{what}: {reason}",
             detail=f'It is "{path.name}" that cannot be loaded.' if folder else None,
         ) from error
+    return tuple(in_file)
 
 
-def _load_crl_blocks(context: ssl.SSLContext, path: Path) -> None:
-    # Only the CRLs: a certificate in such a file would be one more CA that may
-    # vouch for clients (TLS-46). The standard library takes CRLs from files alone.
-    blocks = _CRL_BLOCK.findall(path.read_bytes())
-    if not blocks:
-        raise ssl.SSLError(1, "no certificate or crl found")
+def _load_crl_blocks(context: ssl.SSLContext, crls: list[bytes]) -> None:
+    # The standard library takes lists from files alone.
     with tempfile.NamedTemporaryFile() as only_crls:
-        only_crls.write(b"\n".join(blocks))
+        for der in crls:
+            body = base64.encodebytes(der)
+            only_crls.write(
+                b"-----BEGIN X509 CRL-----\n" + body + b"-----END X509 CRL-----\n"
+            )
         only_crls.flush()
         context.load_verify_locations(only_crls.name)
 

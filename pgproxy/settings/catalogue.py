@@ -1,5 +1,6 @@
 """Every setting, once."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -97,6 +98,29 @@ _BOOLEAN_WORDS: Final[Mapping[str, frozenset[LogConnections]]] = {
 }
 
 
+def read_passphrase_command(name: str, text: str) -> str:
+    """
+    Return *text*, a command for the shell.
+
+    PostgreSQL looks for placeholders when it runs the command, and ends, even in a
+    reload, if there is one that it does not know (TLS-53).
+
+    Raises:
+        InvalidValue: In PostgreSQL's words.
+
+    Source: ``replace_percent_placeholders`` in percentrepl.c.
+
+    """
+    for letter in re.findall(r"%(.?)", text, re.DOTALL):
+        if not letter:
+            detail = 'String ends unexpectedly after escape character "%".'
+            raise invalid_value(name, text, detail=detail)
+        if letter not in "%p":
+            detail = f'String contains unexpected placeholder "%{letter}".'
+            raise invalid_value(name, text, detail=detail)
+    return text
+
+
 def read_listen_addresses(name: str, text: str) -> tuple[str, ...]:
     """
     Return the addresses of a comma-separated list; ``*`` is all there are.
@@ -167,8 +191,26 @@ class Settings:
     ssl_ciphers: str = guc(
         "HIGH:MEDIUM:+3DES:!aNULL", SIGHUP, "Ciphers of TLS 1.2 and before."
     )
+    ssl_tls13_ciphers: str = guc(
+        "", SIGHUP, "Cipher suites of TLS 1.3; empty is OpenSSL's default."
+    )
     ssl_prefer_server_ciphers: bool = guc(
         True, SIGHUP, "The server's order of ciphers counts, not the client's."
+    )
+    ssl_groups: str = guc(
+        "X25519:prime256v1", SIGHUP, "Groups for the key exchange, with colons between."
+    )
+    ssl_dh_params_file: str = guc(
+        "", SIGHUP, "Parameters of ephemeral DH; none: a group of 2048 bits."
+    )
+    ssl_passphrase_command: str = guc(
+        "",
+        SIGHUP,
+        "Prints the passphrase of the key; %p is a prompt.",
+        parse=read_passphrase_command,
+    )
+    ssl_passphrase_command_supports_reload: bool = guc(
+        False, SIGHUP, "Run that command when the configuration is reloaded, too."
     )
     ssl_min_protocol_version: SslProtocol = guc(
         SslProtocol.TLS1_2,

@@ -116,10 +116,9 @@ def shut(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("shut")
 def test_serves_without(folder: Folder, run: Run[Any]) -> None:
     """What ssl itself can do is done, and the caller knows that it is not all."""
-    context, complete = build_context(
-        folder.settings(ssl_ca_file="root.crt"), folder.path
-    )
-    assert not complete
+    tls = build_context(folder.settings(ssl_ca_file="root.crt"), folder.path)
+    assert not tls.complete
+    context = tls.context
     ana = folder.client("ana", folder.authority.client("ana"))
     client = tls_client.context(alpn=["h2", "postgresql"], certificate=ana)
     event, seen = run(meet(context, try_tls(client)))
@@ -132,7 +131,7 @@ def test_serves_without(folder: Folder, run: Run[Any]) -> None:
 @pytest.mark.usefixtures("shut")
 def test_without_differs(folder: Folder, run: Run[Any]) -> None:
     """LIB-02, LIB-03, LIB-04: a foreign ALPN, a session id, a group too many."""
-    context, _complete = build_context(folder.settings(), folder.path)
+    context = build_context(folder.settings(), folder.path).context
     client = tls_client.context(versions=TLS_1_2, alpn=["h2"])
     event, seen = run(meet(context, try_tls(client)))
     assert isinstance(event, TlsEstablished)
@@ -150,9 +149,7 @@ def test_without_differs(folder: Folder, run: Run[Any]) -> None:
 def test_verification_without(folder: Folder, run: Run[Any]) -> None:
     """LIB-06: a certificate is refused all the same; which one, nobody can say."""
     eve = folder.client("eve", Authority.root("stranger").client("eve"))
-    context, _complete = build_context(
-        folder.settings(ssl_ca_file="root.crt"), folder.path
-    )
+    context = folder.context(ssl_ca_file="root.crt")
     event, seen = run(meet(context, try_tls(tls_client.context(certificate=eve))))
     assert event == TlsFailed("certificate verify failed")
     assert seen.end.alerts == (48,)
@@ -161,7 +158,7 @@ def test_verification_without(folder: Folder, run: Run[Any]) -> None:
 @tried
 def test_complete(folder: Folder) -> None:
     """With the door, nothing is missing."""
-    assert build_context(folder.settings(), folder.path)[1]
+    assert build_context(folder.settings(), folder.path).complete
 
 
 WITHOUT_SYMBOLS = """

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pgproxy.protocol.errors import Severity, SqlState
-from pgproxy.server.tls import (
-    TlsConfigurationError,
-    build_context,
-    check_key_permissions,
-)
+from pgproxy.protocol.errors import Report, Severity, SqlState
+from pgproxy.server.private_key import check_key_permissions
+from pgproxy.server.tls import build_context
+from pgproxy.server.tls_error import TlsConfigurationError
 from pgproxy.testing.authority import Authority
 from tests.support.tls_files import Folder
 
@@ -24,13 +22,13 @@ Spoil = Callable[[Path], object]
 # --- What is wrong with the files (TLS-25 to TLS-48) ----------------------------------
 
 
-def rejected(folder: Folder, **settings: object) -> TlsConfigurationError:
+def rejected(folder: Folder, **settings: object) -> Report:
     with pytest.raises(TlsConfigurationError) as error:
         build_context(folder.settings(**settings), folder.path)
-    report = error.value.report
+    (report,) = error.value.reports
     assert report.severity is Severity.ERROR
     assert report.event == "tls.rejected"
-    return error.value
+    return report
 
 
 def write(name: str, content: bytes) -> Spoil:
@@ -52,12 +50,6 @@ def make_folder(name: str) -> Spoil:
 def other_key(path: Path) -> None:
     Authority.root("other").server("localhost").write(
         path / "other.crt", path / "server.key"
-    )
-
-
-def encrypted_key(path: Path) -> None:
-    Authority.root("other").server("localhost").write(
-        path / "server.crt", path / "server.key", b"secret"
     )
 
 
@@ -129,12 +121,6 @@ def nothing(_path: Path) -> None:
             {},
             'could not load private key file "server.key": key values mismatch',
             id="TLS-30 another certificate's",
-        ),
-        pytest.param(
-            encrypted_key,
-            {},
-            'could not load private key file "server.key": it requires a passphrase',
-            id="passphrase",
         ),
         pytest.param(
             nothing,
@@ -221,7 +207,7 @@ def test_rejected(
 ) -> None:
     """Each fault in PostgreSQL's words, with the name of the file as configured."""
     spoil(folder.path)
-    report = rejected(folder, **settings).report
+    report = rejected(folder, **settings)
     assert report.message == message
     assert report.sqlstate is SqlState.CONFIG_FILE_ERROR
 
@@ -229,19 +215,11 @@ def test_rejected(
 @pytest.mark.parametrize("name", ["", "none.key"])
 def test_missing_key(folder: Folder, name: str) -> None:
     """TLS-26, TLS-03: a key that is not there has an SQLSTATE of its own."""
-    report = rejected(folder, ssl_key_file=name).report
+    report = rejected(folder, ssl_key_file=name)
     assert report.message == (
         f'could not access private key file "{name}": No such file or directory'
     )
     assert report.sqlstate is SqlState.UNDEFINED_FILE
-
-
-def test_passphrase_hint(folder: Folder) -> None:
-    """What pgproxy cannot do is said, with what to do instead."""
-    encrypted_key(folder.path)
-    hint = rejected(folder).report.hint
-    assert hint is not None
-    assert "ssl_passphrase_command" in hint
 
 
 def test_version_range(folder: Folder) -> None:
@@ -250,7 +228,7 @@ def test_version_range(folder: Folder) -> None:
         folder,
         ssl_min_protocol_version="TLSv1.3",
         ssl_max_protocol_version="TLSv1.2",
-    ).report
+    )
     assert report.message == "could not set SSL protocol version range"
     assert report.detail == (
         '"ssl_min_protocol_version" cannot be higher than "ssl_max_protocol_version"'
@@ -288,7 +266,7 @@ def test_first_error_wins(folder: Folder, spoil: Iterable[str], message: str) ->
                 (folder.path / "server.key").chmod(0o644)
             case _:
                 (folder.path / "server.crt").unlink()
-    assert message in rejected(folder, **settings).report.message
+    assert message in rejected(folder, **settings).message
 
 
 MINE, ROOT, OTHER = "ours", "root's", "somebody else's"
@@ -337,7 +315,7 @@ def test_key_permissions(
         return
     with pytest.raises(TlsConfigurationError) as error:
         check_key_permissions("server.key", folder.path)
-    report = error.value.report
+    (report,) = error.value.reports
     assert (report.message, report.sqlstate) == (message, SqlState.CONFIG_FILE_ERROR)
     assert report.detail == (
         "File must have permissions u=rw (0600) or less if owned by the database "
@@ -366,7 +344,7 @@ def test_key_permissions_of_root(
     if message is None:
         build_context(folder.settings(), folder.path)
     else:
-        assert rejected(folder).report.message == message
+        assert rejected(folder).message == message
 
 
 def test_key_behind_a_link(folder: Folder) -> None:
@@ -375,7 +353,7 @@ def test_key_behind_a_link(folder: Folder) -> None:
     (folder.path / "real.key").chmod(0o644)
     (folder.path / "server.key").unlink()
     (folder.path / "server.key").symlink_to("real.key")
-    assert rejected(folder).report.message == GROUP_OR_WORLD
+    assert rejected(folder).message == GROUP_OR_WORLD
     (folder.path / "real.key").chmod(0o600)
     build_context(folder.settings(), folder.path)
 
@@ -384,7 +362,7 @@ def test_key_is_a_fifo(folder: Folder) -> None:
     """TLS-27: and it is not opened, which would wait for ever."""
     (folder.path / "server.key").unlink()
     os.mkfifo(folder.path / "server.key", 0o600)
-    assert rejected(folder).report.message == (
+    assert rejected(folder).message == (
         'private key file "server.key" is not a regular file'
     )
 
@@ -414,7 +392,7 @@ def test_directory_without_crls(folder: Folder, name: str) -> None:
     """TLS-45: is accepted; that nobody gets in with a certificate shows later."""
     (folder.path / "empty").mkdir()
     settings = folder.settings(ssl_ca_file="root.crt", ssl_crl_dir=name)
-    context, _complete = build_context(settings, folder.path)
+    context = build_context(settings, folder.path).context
     assert context.verify_flags & ssl.VERIFY_CRL_CHECK_CHAIN
 
 
@@ -426,7 +404,7 @@ def test_bad_file_in_crl_directory(folder: Folder) -> None:
     settings = {"ssl_ca_file": "root.crt", "ssl_crl_dir": "crls"}
     build_context(folder.settings(**settings), folder.path)
     (crls / "0123abcd.r0").write_text("not a CRL either")
-    report = rejected(folder, **settings).report
+    report = rejected(folder, **settings)
     assert report.message == (
         'could not load SSL certificate revocation list directory "crls": '
         "no certificate or crl found"
@@ -444,7 +422,7 @@ def test_unreadable_crl_directory(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    report = rejected(folder, ssl_ca_file="root.crt", ssl_crl_dir="crls").report
+    report = rejected(folder, ssl_ca_file="root.crt", ssl_crl_dir="crls")
     assert report.message == (
         'could not load SSL certificate revocation list directory "crls": '
         "Permission denied"

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from pgproxy.server.libssl import Door
+from pgproxy.server.libssl import Door, crl_issuer_hash
+from pgproxy.server.tls import build_context
 from pgproxy.session.events import TlsEstablished, TlsFailed
 from pgproxy.testing.authority import (
     CLIENT_AUTH,
@@ -370,28 +372,95 @@ def test_crl_file_is_no_ca_file(folder: Folder, run: Run[Any], world: World) -> 
 
 
 @pytest.mark.parametrize(
-    ("files", "alerts"),
+    ("names", "alerts"),
     [
-        (["0123abcd.r0"], (44,)),
-        (["0123abcd.r12"], (44,)),
-        # What openssl rehash did not name is not looked at, and nothing is left.
+        (["{}.r0"], (44,)),
+        (["{}.r0", "{}.r1"], (44,)),
+        # OpenSSL counts from 0, and what openssl rehash did not name it never finds.
+        (["{}.r1"], (48,)),
         (["clients.crl"], (48,)),
         ([], (48,)),
     ],
 )
 def test_crl_directory(
-    folder: Folder, run: Run[Any], world: World, files: Iterable[str], alerts: Any
+    folder: Folder, run: Run[Any], world: World, names: Iterable[str], alerts: Any
 ) -> None:
     """TLS-06, TLS-45: without any CRL, every certificate fails."""
     case = revoked(world)
     crls = folder.path / "crls"
     crls.mkdir()
-    for name in files:
-        write_crls(crls / name, *case.crls)
+    for crl in case.crls:
+        for name in names:
+            write_crls(crls / name.format(issuer_hash(crl)), crl)
     only_folder = Case(case.client)
     event, seen = attempt(folder, run, world, only_folder, ssl_crl_dir="crls")
     assert isinstance(event, TlsFailed)
     assert seen.end.alerts == alerts
+
+
+def issuer_hash(crl: x509.CertificateRevocationList) -> str:
+    """Return what openssl rehash names a list, but for the number."""
+    found = crl_issuer_hash(crl.public_bytes(Encoding.DER))
+    assert found is not None
+    return f"{found:08x}"
+
+
+def test_crl_directory_is_live(folder: Folder, run: Run[Any], world: World) -> None:
+    """TLS-81: added, replaced, broken, removed: the next handshake knows it."""
+    ana = world.root.client("ana")
+    write_certificates(folder.path / "clients.crt", world.root.certificate)
+    crls = folder.path / "crls"
+    crls.mkdir()
+    client = tls_client.context(certificate=folder.client("ana", ana))
+    settings = folder.settings(ssl_ca_file="clients.crt", ssl_crl_dir="crls")
+    tls = build_context(settings, folder.path)
+    nobody = world.root.crl()
+    place = crls / f"{issuer_hash(nobody)}.r0"
+
+    def outcome() -> tuple[str, str | None]:
+        report = tls.refresh()
+        event, _seen = run(meet(tls.context, try_tls(client)))
+        how = "in" if isinstance(event, TlsEstablished) else event.detail or ""
+        reason = how.split("\n", maxsplit=1)[0].rpartition(": ")[2]
+        return reason, None if report is None else report.detail
+
+    assert outcome() == ("unable to get certificate CRL.", None)
+    write_crls(place, nobody)
+    assert outcome() == ("in", None)
+    write_crls(place, world.root.crl(ana.certificate))
+    assert outcome() == ("certificate revoked.", None)
+    place.write_text("not a list")
+    problem = f'could not load "{place.name}": no certificate or crl found'
+    assert outcome() == ("unable to get certificate CRL.", problem)
+    # It is told once, and looked at again when it changes.
+    assert outcome() == ("unable to get certificate CRL.", None)
+    write_crls(place, nobody)
+    assert outcome() == ("in", None)
+    place.rename(crls / "aside")
+    assert outcome() == ("unable to get certificate CRL.", None)
+
+
+def test_crl_file_counts_beside_the_directory(
+    folder: Folder, run: Run[Any], world: World
+) -> None:
+    """A list of the file is not lost when the directory changes."""
+    ana = world.root.client("ana")
+    write_certificates(folder.path / "clients.crt", world.root.certificate)
+    write_crls(folder.path / "clients.crl", world.root.crl())
+    crls = folder.path / "crls"
+    crls.mkdir()
+    tls = build_context(
+        folder.settings(
+            ssl_ca_file="clients.crt", ssl_crl_file="clients.crl", ssl_crl_dir="crls"
+        ),
+        folder.path,
+    )
+    other = world.stranger.crl()
+    write_crls(crls / f"{issuer_hash(other)}.r0", other)
+    assert tls.refresh() is None
+    client = tls_client.context(certificate=folder.client("ana", ana))
+    event, _seen = run(meet(tls.context, try_tls(client)))
+    assert isinstance(event, TlsEstablished)
 
 
 def test_crls_do_not_concern_the_rest(

@@ -42,4 +42,4 @@ class Folder:
 
     def context(self, **more: object) -> ssl.SSLContext:
         """Return the context that these settings make."""
-        return build_context(self.settings(**more), self.path)[0]
+        return build_context(self.settings(**more), self.path).context

@@ -1,0 +1,38 @@
+"""What is wrong with the configuration of TLS."""
+
+from pgproxy.protocol.errors import Report, Severity, SqlState
+
+
+class TlsConfigurationError(Exception):
+    """
+    A TLS setting cannot be honoured.
+
+    Args:
+        reports: What the log is told, in PostgreSQL's words (TLS-25 to TLS-43); the
+            last one is why.
+
+    """
+
+    def __init__(self, *reports: Report) -> None:
+        super().__init__(reports[-1].message)
+        self.reports = reports
+
+
+def tls_error(
+    message: str,
+    *,
+    detail: str | None = None,
+    hint: str | None = None,
+    sqlstate: SqlState = SqlState.CONFIG_FILE_ERROR,
+) -> TlsConfigurationError:
+    """Return the error with this one report."""
+    return TlsConfigurationError(
+        Report(
+            severity=Severity.ERROR,
+            sqlstate=sqlstate,
+            message=message,
+            detail=detail,
+            hint=hint,
+            event="tls.rejected",
+        )
+    )
