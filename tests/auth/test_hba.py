@@ -7,18 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgproxy.auth.address import IPAddress
 from pgproxy.auth.hba import (
     Client,
+    Fact,
     Facts,
+    ForwardLookup,
     HbaLine,
     Interface,
     Interfaces,
+    LookupFailed,
+    Memberships,
     Mismatch,
     Needs,
     Replication,
+    ReverseLookup,
+    Roles,
     Verdict,
     explain,
     first_match,
+    hostname_lookup_detail,
     refusal,
 )
 from tests.auth.support import load
@@ -177,6 +185,232 @@ def test_interfaces_are_not_asked_for_in_vain() -> None:
     """Not if an earlier line matches, nor for a line of another kind."""
     assert decides("host all all all trust\nhost all all samenet md5", ANA) == 1
     assert decides("hostnossl all all samenet md5", ANA) is None
+
+
+NAMED = "host all all a.example.com trust"
+UNDER = "host all all .example.com trust"
+AT_HOME = frozenset({ip_address("192.0.2.1"), ip_address("10.1.1.1")})
+UNKNOWN = LookupFailed("Name or service not known")
+
+
+def named(
+    name: str | LookupFailed | None,
+    addresses: frozenset[IPAddress] | LookupFailed | None = None,
+) -> Facts:
+    """Return what the name service has said."""
+    return Facts(remote_hostname=name, remote_addresses=addresses)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "found"),
+    [
+        # HBA-68: the name of the address, then the addresses of that name.
+        (NAMED, NOTHING, ReverseLookup()),
+        (NAMED, named("a.example.com"), ForwardLookup("a.example.com")),
+        (NAMED, named("A.EXAMPLE.COM"), ForwardLookup("A.EXAMPLE.COM")),
+        (UNDER, named("b.a.example.com"), ForwardLookup("b.a.example.com")),
+        (NAMED, named("a.example.com", AT_HOME), None),
+        (UNDER, named("b.a.example.com", AT_HOME), None),
+        (NAMED, named("b.example.com"), Mismatch.HOST_NAME),
+        (UNDER, named("example.com"), Mismatch.HOST_NAME),
+        (NAMED, named("a.example.com", frozenset()), Mismatch.HOST_NAME),
+        (
+            NAMED,
+            named("a.example.com", frozenset({ip_address("::1")})),
+            Mismatch.HOST_NAME,
+        ),
+        # What failed once has failed.
+        (NAMED, named(UNKNOWN), Mismatch.HOST_NAME),
+        (UNDER, named(UNKNOWN), Mismatch.HOST_NAME),
+        (NAMED, named("a.example.com", UNKNOWN), Mismatch.HOST_NAME),
+    ],
+)
+def test_host_name(text: str, facts: Facts, found: Fact | Mismatch | None) -> None:
+    if isinstance(found, Mismatch) or found is None:
+        assert mismatch(text, ANA, facts) is found
+    else:
+        rules = lines(f"host all all 192.0.2.0/24 md5\n{text}")
+        assert first_match(rules, ANA, facts) == Needs(found)
+        assert list(explain(rules, ANA, facts)) == [(rules[0], Mismatch.ADDRESS)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hostnossl all all a.example.com trust",
+        "host x all a.example.com trust",
+        "host all x a.example.com trust",
+        "host all +staff 192.0.2.1/32 trust",
+        "host samerole x all trust",
+        "host x +staff all trust",
+    ],
+)
+def test_nothing_is_asked_in_vain(line: str) -> None:
+    """Of a line that does not match anyway, nobody is asked anything."""
+    assert first_match(lines(line), ANA, NOTHING) == Verdict(None)
+
+
+def test_one_question_after_the_other() -> None:
+    """A line can have three; a no to the first ends them."""
+    rules = lines("host samerole +staff a.example.com trust")
+    facts = NOTHING
+    assert first_match(rules, ANA, facts) == Needs(ReverseLookup())
+    facts = named("a.example.com")
+    assert first_match(rules, ANA, facts) == Needs(ForwardLookup("a.example.com"))
+    assert first_match(rules, ANA, named(UNKNOWN)) == Verdict(None)
+    facts = named("a.example.com", AT_HOME)
+    assert first_match(rules, ANA, facts) == Needs(Memberships())
+    for roles, line in (
+        ({"ana": ["staff", "app"]}, rules[0]),
+        ({"ana": ["staff"]}, None),
+        ({"ana": ["app"]}, None),
+    ):
+        known = replace(facts, roles=Roles(roles))
+        assert first_match(rules, ANA, known) == Verdict(line)
+
+
+@pytest.mark.parametrize(
+    ("facts", "detail"),
+    [
+        # HBA-69
+        (NOTHING, None),
+        (
+            named("a.example.com"),
+            (
+                'Client IP address resolved to "a.example.com", forward lookup not '
+                "checked."
+            ),
+        ),
+        (
+            named("a.example.com", AT_HOME),
+            'Client IP address resolved to "a.example.com", forward lookup matches.',
+        ),
+        (
+            named("a.example.com", frozenset()),
+            (
+                'Client IP address resolved to "a.example.com", forward lookup does not '
+                "match."
+            ),
+        ),
+        (
+            named(UNKNOWN),
+            (
+                "Could not resolve client IP address to a host name: Name or service not "
+                "known."
+            ),
+        ),
+        (
+            named("a.example.com", UNKNOWN),
+            (
+                'Could not translate client host name "a.example.com" to IP address: Name '
+                "or service not known."
+            ),
+        ),
+    ],
+)
+def test_hostname_lookup_detail(facts: Facts, detail: str | None) -> None:
+    assert hostname_lookup_detail(ANA, facts) == detail
+
+
+STAFF = Facts(roles=Roles({"ana": ["dev"], "dev": ["staff"], "staff": [], "app": []}))
+
+
+@pytest.mark.parametrize(
+    ("users", "user", "why"),
+    [
+        # HBA-75
+        ("+staff", "ana", None),
+        ("+dev", "ana", None),
+        ("+staff", "staff", None),
+        ("+dev", "staff", Mismatch.USER),
+        ("+nobody", "ana", Mismatch.USER),
+        ("+nobody", "nobody", Mismatch.USER),
+        ("+staff", "eve", Mismatch.USER),
+        ("x,+staff", "ana", None),
+        ("+x,+staff", "ana", None),
+        ("+x,ana", "ana", None),
+        ('"+staff"', "ana", Mismatch.USER),
+        ('"+staff"', "+staff", None),
+        ("+", "ana", Mismatch.USER),
+    ],
+)
+def test_members(users: str, user: str, why: Mismatch | None) -> None:
+    client = replace(ANA, user=user)
+    assert mismatch(f"host all {users} all trust", client, STAFF) is why
+
+
+@pytest.mark.parametrize(
+    ("databases", "database", "why"),
+    [
+        # HBA-74, HBA-76
+        ("samerole", "dev", None),
+        ("samerole", "staff", None),
+        ("samegroup", "staff", None),
+        ("samerole", "ana", None),
+        ("samerole", "app", Mismatch.DATABASE),
+        ("samerole", "postgres", Mismatch.DATABASE),
+        ("samerole,postgres", "postgres", None),
+        ('"samerole"', "staff", Mismatch.DATABASE),
+        ('"samerole"', "samerole", None),
+    ],
+)
+def test_samerole(databases: str, database: str, why: Mismatch | None) -> None:
+    client = replace(ANA, database=database)
+    assert mismatch(f"host {databases} all all trust", client, STAFF) is why
+    standby = replace(client, replication=Replication.PHYSICAL)
+    text = f"host {databases} all all trust"
+    assert mismatch(text, standby, STAFF) is Mismatch.REPLICATION
+
+
+@pytest.mark.parametrize(
+    ("line", "matches"),
+    [
+        ("host all +staff all trust", None),
+        ("host all x,+staff all trust", None),
+        ("host samerole all all trust", None),
+        ("host samerole,x all all trust", None),
+        # Another token knows without.
+        ("host all +staff,ana all trust", True),
+        ("host all +staff,all all trust", True),
+        ("host all +staff,/^a all trust", True),
+        ("host samerole,app all all trust", True),
+        ("host samegroup,all all all trust", True),
+        ("host samerole,sameuser all all trust", None),
+    ],
+)
+def test_roles_are_asked_for(line: str, matches: bool | None) -> None:
+    """Only if nothing else on the line says yes (HBA-80)."""
+    (rule,) = lines(line)
+    found = first_match((rule,), ANA, NOTHING)
+    assert found == (Verdict(rule) if matches else Needs(Memberships()))
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "matches"),
+    [
+        # HBA-77, HBA-78
+        ("/^an", "ana", True),
+        ("/n", "ana", True),
+        ("/^n", "ana", False),
+        ("/", "ana", True),
+        ("/^ANA$", "ana", False),
+        ("/^.{4}$", "n\u00e9e", True),
+        ("/^.{3}$", "n\u00e9e", False),
+        ('"/^a,b$"', "a,b", True),
+        ("x,/a$", "ana", True),
+        ("/b,/c", "ana", False),
+    ],
+)
+def test_regex(field: str, name: str, matches: bool) -> None:
+    user = replace(ANA, user=name)
+    why = mismatch(f"host all {field} all trust", user)
+    assert why is (None if matches else Mismatch.USER)
+    database = replace(ANA, database=name)
+    why = mismatch(f"host {field} all all trust", database)
+    assert why is (None if matches else Mismatch.DATABASE)
+    standby = replace(database, replication=Replication.PHYSICAL)
+    why = mismatch(f"host {field} all all trust", standby)
+    assert why is Mismatch.REPLICATION
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pgproxy.auth.hba import (
     Facts,
     HbaLine,
     Replication,
+    Roles,
     first_match,
 )
 from pgproxy.auth.hba_index import MOST_PAIRS, HbaIndex
@@ -29,6 +30,9 @@ PHYSICAL = replace(ANA, replication=Replication.PHYSICAL)
 NOTHING = Facts()
 KNOWN = Facts(
     interfaces=(Interface(ip_address("10.1.1.1"), ip_address("255.0.0.0")),),
+    remote_hostname="a.example.com",
+    remote_addresses=frozenset({ip_address("10.1.1.1")}),
+    roles=Roles({"ana": ["app", "staff"], "app": [], "staff": []}),
 )
 
 
@@ -131,13 +135,16 @@ def test_a_long_file_is_not_gone_through() -> None:
 
 
 DATABASES = st.sampled_from(
-    ["all", "app", '"app"', "x", "sameuser", "replication", "ana"]
+    [
+        *("all", "app", '"app"', "x", "sameuser", "samerole", "samegroup"),
+        *("replication", "ana", "/^a", "/p$"),
+    ]
 )
-USERS = st.sampled_from(["all", "ana", '"all"', "x", '"+staff"'])
+USERS = st.sampled_from(["all", "ana", '"all"', "x", "+staff", '"+staff"', "/^a", "/x"])
 ADDRESSES = st.sampled_from(
     [
         *("all", "10.0.0.0/8", "10.1.1.1 255.0.255.0", "::/0", "samenet", "samehost"),
-        *("fe80::1/64", "10.1.1.1/32", "127.0.0.1/32"),
+        *("fe80::1/64", "10.1.1.1/32", "127.0.0.1/32", "a.example.com", ".com", "b"),
     ]
 )
 

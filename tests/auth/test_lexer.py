@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgproxy.auth.lexer import Token, logical_lines, next_token
+from pgproxy.auth.regex import compile_regex
 
 
 def fields(line: bytes) -> list[list[Token]]:
@@ -170,6 +171,36 @@ def test_lines(data: bytes, expected: list[tuple[int, bytes]]) -> None:
 
 def test_empty_lines_are_lines() -> None:
     assert list(logical_lines(b"\n\na")) == [(1, b""), (2, b""), (3, b"a")]
+
+
+@pytest.mark.parametrize(
+    ("token", "member_check"),
+    [
+        (Token("+staff", quoted=False), True),
+        (Token("+", quoted=False), True),
+        (Token("+staff", quoted=True), False),
+        (Token("staff+", quoted=False), False),
+    ],
+)
+def test_member_check(token: Token, member_check: bool) -> None:
+    """HBA-75: quoted, it is a name."""
+    assert token.is_member_check() is member_check
+
+
+@pytest.mark.parametrize(
+    ("token", "name", "matches"),
+    [
+        (Token("ana", quoted=False), "ana", True),
+        (Token("ana", quoted=True), "ana", True),
+        (Token("ana", quoted=False), "Ana", False),
+        (Token("/^a", quoted=True), "/^a", True),
+        (Token("/^a", quoted=False, regex=compile_regex("^a")), "ana", True),
+        (Token("/^a", quoted=True, regex=compile_regex("^a")), "eva", False),
+    ],
+)
+def test_token_matches(token: Token, name: str, matches: bool) -> None:
+    """HBA-77, HBA-79: byte for byte, or by the expression that it was compiled to."""
+    assert token.matches(name) is matches
 
 
 @given(st.lists(st.binary().filter(lambda b: b"\0" not in b), min_size=1))

@@ -72,6 +72,7 @@ def rules(text: str, *, ssl: bool = True) -> tuple[HbaLine, ...]:
     found = load_hba(
         "/etc/pg_hba.conf",
         ssl=ssl,
+        roles=True,
         parse_address=ip_address_or_none,
         read=lambda _path: text.encode(),
         list_directory=lambda _path: [],
@@ -92,6 +93,7 @@ def policy(
 ) -> Policy:
     maps = load_ident(
         "/etc/pg_ident.conf",
+        roles=True,
         read=lambda _path: ident.encode(),
         list_directory=lambda _path: [],
     )

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgproxy.auth.address import Interface
-from pgproxy.auth.hba import Interfaces, Replication
+from pgproxy.auth.hba import (
+    ForwardLookup,
+    Interfaces,
+    LookupFailed,
+    Memberships,
+    Replication,
+    ReverseLookup,
+)
+from pgproxy.auth.roles import Roles
 from pgproxy.protocol.errors import (
     AdminShutdown,
     CannotConnectNow,
@@ -30,6 +38,7 @@ from pgproxy.session.actions import (
 )
 from pgproxy.session.events import (
     CAC,
+    AddressesFound,
     BackendConnected,
     BackendGone,
     BackendMessage,
@@ -41,8 +50,11 @@ from pgproxy.session.events import (
     ClientGone,
     Event,
     FirstByte,
+    HostNameFound,
     InterfacesFound,
     RelayEnded,
+    RolesFound,
+    RolesUnknown,
     Terminated,
     TimedOut,
     TlsFailed,
@@ -535,6 +547,84 @@ def test_a_rule_that_needs_to_know_more() -> None:
     assert ladder.handle(InterfacesFound((mine,))).next == ConnectBackend()
     assert ladder.line is not None
     assert ladder.line.line_number == 1
+
+
+def test_a_host_name_takes_two_questions() -> None:
+    """HBA-68: what the address is called, and whether that is what is called so."""
+    ladder = session("host all all .example.com trust")
+    assert last(ladder, *in_clear(), ADMITTED).next == LookUp(ReverseLookup())
+    step = ladder.handle(HostNameFound("a.example.com"))
+    assert step.next == LookUp(ForwardLookup("a.example.com"))
+    assert ladder.state is State.AUTHORIZING
+    step = ladder.handle(AddressesFound(frozenset({ACCEPTED.address})))
+    assert step.next == ConnectBackend()
+
+
+@pytest.mark.parametrize(
+    ("events", "detail"),
+    [
+        # HBA-69: for the log alone.
+        (
+            [HostNameFound(LookupFailed("Try again"))],
+            "Could not resolve client IP address to a host name: Try again.",
+        ),
+        (
+            [HostNameFound("a"), AddressesFound(frozenset())],
+            'Client IP address resolved to "a", forward lookup does not match.',
+        ),
+    ],
+)
+def test_no_host_that_a_line_names(events: list[Event], detail: str) -> None:
+    step = last(session("host all all a trust"), *in_clear(), ADMITTED, *events)
+    assert error_fields(step.send).get("D") is None
+    (report,) = step.log
+    assert report.message.startswith("no pg_hba.conf entry for host")
+    assert report.detail == detail
+
+
+def test_a_reject_line_says_nothing_of_names() -> None:
+    """HBA-69 is about a client that no line is about."""
+    ladder = session("host all all a trust\nhost all all all reject")
+    step = last(ladder, *in_clear(), ADMITTED, HostNameFound("b"))
+    (report,) = step.log
+    assert report.message.startswith("pg_hba.conf rejects")
+    assert report.detail is None
+
+
+def test_members() -> None:
+    """HBA-75: the backend's catalogue says who is one."""
+    for granted, then in (("staff", ConnectBackend()), ("x", Close())):
+        ladder = session("host all +staff all trust")
+        assert last(ladder, *in_clear(), ADMITTED).next == LookUp(Memberships())
+        assert ladder.handle(RolesFound(Roles({"ana": [granted]}))).next == then
+
+
+def test_nobody_can_say_who_is_a_member() -> None:
+    """HBA-80: then nobody is let in, nor sent away for good; only the log has why."""
+    ladder = session("host all +staff all trust\nhost all all all trust")
+    step = last(ladder, *in_clear(), ADMITTED, RolesUnknown("no route to host"))
+    fields = error_fields(step.send)
+    assert fields["C"] == "57P03"
+    assert fields["M"] == "the database system is not accepting connections"
+    assert not fields.keys() & {"D", "H"}
+    (report,) = step.log
+    assert report.detail == "could not look up role memberships: no route to host"
+    assert report.hint is not None
+    assert "pgproxy.role_conninfo" in report.hint
+    assert step.next == Close()
+    assert ladder.line is None
+
+
+def test_members_in_a_map() -> None:
+    """ID-07: asked for when the certificate is known, and everything is logged once."""
+    ladder = session("hostssl all all all cert map=m", ident="m bob +staff")
+    step = last(ladder, *in_tls(subject="bob"), ADMITTED)
+    assert (step.next, told(step)) == (LookUp(Memberships()), [])
+    step = ladder.handle(RolesFound(Roles({"ana": ["staff"], "staff": []})))
+    assert step.next == ConnectBackend()
+    assert told(step) == [
+        'connection authenticated: identity="CN=bob" method=cert (/etc/pg_hba.conf:1)'
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from typing import get_args
 
 import pytest
 
+from pgproxy.auth.roles import Roles
 from pgproxy.protocol.frontend import StartupMessage
 from pgproxy.session.events import (
     CAC,
     Accepted,
+    AddressesFound,
     BackendConnected,
     BackendGone,
     BackendUnreachable,
@@ -17,8 +19,11 @@ from pgproxy.session.events import (
     ClientGone,
     Event,
     FirstByte,
+    HostNameFound,
     InterfacesFound,
     RelayEnded,
+    RolesFound,
+    RolesUnknown,
     Terminated,
     TimedOut,
     TlsEstablished,
@@ -49,6 +54,11 @@ START: list[Event] = [ACCEPTED, FirstByte(0)]
 TO_TLS: list[Event] = in_clear(SSL_REQUEST)
 TO_AUTHORIZING: list[Event] = in_clear()
 TO_BACKEND: list[Event] = [*TO_AUTHORIZING, CanAccept(CAC.OK)]
+TO_ADDRESSES: list[Event] = [
+    *TO_BACKEND,
+    HostNameFound("a"),
+    AddressesFound(frozenset()),
+]
 TO_LOGIN: list[Event] = [*TO_BACKEND, BackendConnected("x")]
 TO_RELAY: list[Event] = [*TO_LOGIN, *said(OK, READY)]
 TO_CANCEL: list[Event] = in_clear(CANCEL_REQUEST)
@@ -65,6 +75,8 @@ REACH: dict[State, list[Event]] = {
 
 TRUST = "host all all all trust"
 SAMENET = "host all all samenet trust"
+NAMED = "host all all a trust"
+MEMBERS = "host all +staff all trust"
 REJECT = "host all all all reject"
 SCRAM = "host all all all scram-sha-256"
 
@@ -92,7 +104,18 @@ WALKS: list[tuple[str, bool, list[Event]]] = [
     (TRUST, True, TO_BACKEND),
     (REJECT, True, TO_BACKEND),
     (SAMENET, True, [*TO_BACKEND, InterfacesFound(())]),
-    (SAMENET + "\n" + TRUST, True, [*TO_BACKEND, InterfacesFound(())]),
+    (f"{SAMENET}\n{TRUST}", True, [*TO_BACKEND, InterfacesFound(())]),
+    (f"{SAMENET}\n{NAMED}", True, [*TO_BACKEND, InterfacesFound(())]),
+    (NAMED, True, [*TO_BACKEND, HostNameFound("a")]),
+    (NAMED, True, [*TO_BACKEND, HostNameFound("b")]),
+    (f"{NAMED}\n{TRUST}", True, [*TO_BACKEND, HostNameFound("b")]),
+    (NAMED, True, TO_ADDRESSES),
+    (f"{NAMED}\n{TRUST}", True, TO_ADDRESSES),
+    (f"{NAMED}\n{MEMBERS}", True, TO_ADDRESSES),
+    (MEMBERS, True, [*TO_BACKEND, RolesFound(Roles({}))]),
+    (MEMBERS, True, [*TO_BACKEND, RolesFound(Roles({"ana": ["staff"]}))]),
+    (f"{MEMBERS}\n{NAMED}", True, [*TO_BACKEND, RolesFound(Roles({}))]),
+    (MEMBERS, True, [*TO_BACKEND, RolesUnknown("nobody is there")]),
     (TRUST, True, TO_LOGIN),
     (TRUST, True, [*TO_BACKEND, BackendUnreachable(())]),
     (TRUST, True, [*TO_LOGIN, *said(PASSWORD), BytesRead(ANSWER[:5])]),
