@@ -40,7 +40,7 @@ ENDLESS: Final = 1 << 64
 MAX_SIZE: Final = 10_000
 """How many states a program may have, roughly, its repetitions written out."""
 
-MAX_ITERATION: Final = 1000
+MAX_ITERATION: Final = 2000
 """The same for ``(x){0,n}``: a capture in it takes a program for each number."""
 
 MAX_REPETITIONS: Final = 1000
@@ -63,9 +63,9 @@ ANYTHING: Final = ALL | EDGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expr:
+class _Facts:
     """
-    What may be matched.
+    What is known of an expression.
 
     Args:
         size: How many states a program of it has, roughly.
@@ -86,14 +86,14 @@ class Expr:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chars(Expr):
+class Chars(_Facts):
     """One byte of a set."""
 
     mask: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Constraint(Expr):
+class Constraint(_Facts):
     """A place: ``^ $`` and, with newlines, ``n^ n$``; ``< >`` of a word; ``y Y``."""
 
     kind: str
@@ -101,33 +101,37 @@ class Constraint(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cat(Expr):
+class Cat(_Facts):
     """One after the other."""
 
-    items: tuple[Expr, ...]
+    items: "tuple[Expr, ...]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alt(Expr):
+class Alt(_Facts):
     """One of several."""
 
-    branches: tuple[Expr, ...]
+    branches: "tuple[Expr, ...]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat(Expr):
+class Repeat(_Facts):
     """The same, several times."""
 
-    item: Expr
+    item: "Expr"
     least: int
     most: int
+
+
+Expr = Chars | Constraint | Cat | Alt | Repeat
+"""What may be matched."""
 
 
 def chars(mask: int) -> Chars:
     """Return one byte of the set *mask*."""
     ranges = (mask & ~(mask << 1)).bit_count()
     return Chars(
-        mask=mask, size=1 + ranges, first=mask, last=mask, shortest=1, longest=1
+        mask=mask, size=max(ranges, 1), first=mask, last=mask, shortest=1, longest=1
     )
 
 
@@ -350,49 +354,52 @@ class _Parser:
         Source: ``parseqatom`` in regcomp.c.
         """
         lexer = self.lexer
-        kind, value, offset = lexer.type, lexer.value, lexer.offset
-        match kind:
-            case "^" | "$":
-                lexer.next()
-                lines = "n" if lexer.flags & lex.NLANCH else ""
-                return _constraint(lines + kind, offset)
-            case "<" | ">" | lex.WBDRY | lex.NWBDRY | lex.SBEGIN | lex.SEND:
-                lexer.next()
-                return _constraint(_CONSTRAINTS.get(kind, kind), offset)
-            case lex.LACON:
-                return self._lookaround()
-            case "*" | "+" | "?" | "{":
-                raise InvalidRegularExpression(lex.BADRPT)
-            case "(":
-                tree = self._parentheses(captures=bool(value))
-            case ")" if lexer.flags & lex.ADVF:
-                raise InvalidRegularExpression(lex.EPAREN)
-            case lex.BACKREF:
-                if self.in_lookaround or value not in self.closed:
-                    raise InvalidRegularExpression(lex.ESUBREG)
-                self._refuse("a back reference", offset)
-                lexer.next()
-                tree = Tree(NOTHING, 0)
-            case "[":
-                mask = self._bracket()
-                if not value:
-                    mask = ALL & ~mask & ~self._stop()
-                tree = Tree(chars(mask), 0)
-            case ".":
-                lexer.next()
-                tree = Tree(chars(ALL & ~self._stop()), 0)
-            case lex.CCLASSS | lex.CCLASSC:
-                lexer.next()
-                tree = Tree(chars(value), 0)
-            case _:
-                lexer.next()
-                tree = Tree(chars(self._fold(_one(value))), 0)
+        kind, offset = lexer.type, lexer.offset
+        captures = kind == "(" and bool(lexer.value) and not self.in_lookaround
+        if kind in _CONSTRAINTS:
+            lexer.next()
+            lines = kind in "^$" and lexer.flags & lex.NLANCH
+            return Constraint(
+                kind="n" * bool(lines) + _CONSTRAINTS[kind], offset=offset
+            )
+        if kind == lex.LACON:
+            return self._lookaround()
+        tree = (
+            self._parentheses(captures=captures)
+            if kind == "("
+            else Tree(self._atom(), 0)
+        )
         least, most, prefers = self._quantifier()
-        whole = repeat(tree.expr, least, most)
         iterates = _has_first(tree) and least == 0 and 1 < most < INFINITY
-        self._fit(whole, offset, MAX_ITERATION if iterates else MAX_SIZE)
-        captures = kind == "(" and bool(value) and not self.in_lookaround
+        limit = MAX_ITERATION if iterates else MAX_SIZE
+        self._fit(repeat(tree.expr, least, most), offset, limit)
         return _Atom(tree, captures, least, most, prefers)
+
+    def _atom(self) -> Expr:
+        """Parse an atom without parentheses."""
+        lexer = self.lexer
+        kind, value, offset = lexer.type, lexer.value, lexer.offset
+        if kind in ("*", "+", "?", "{"):
+            raise InvalidRegularExpression(lex.BADRPT)
+        if kind == ")" and lexer.flags & lex.ADVF:
+            raise InvalidRegularExpression(lex.EPAREN)
+        if kind == "[":
+            mask = self._bracket()
+            return chars(mask if value else ALL & ~mask & ~self._stop())
+        if kind == lex.BACKREF:
+            if self.in_lookaround or value not in self.closed:
+                raise InvalidRegularExpression(lex.ESUBREG)
+            self._refuse("a back reference", offset)
+        lexer.next()
+        match kind:
+            case lex.BACKREF:
+                return NOTHING
+            case ".":
+                return chars(ALL & ~self._stop())
+            case lex.CCLASSS | lex.CCLASSC:
+                return chars(value)
+            case _:
+                return chars(self._fold(_one(value)))
 
     def _lookaround(self) -> Expr:
         """Parse a lookahead or a lookbehind."""
@@ -405,7 +412,6 @@ class _Parser:
 
     def _parentheses(self, *, captures: bool) -> Tree:
         """Parse what is in parentheses."""
-        captures = captures and not self.in_lookaround
         self.lexer.groups += captures
         number = self.lexer.groups
         tree = self._enclosed()
@@ -566,15 +572,15 @@ class _Parser:
 
 
 _CONSTRAINTS: Final = {
+    "^": "^",
+    "$": "$",
+    "<": "<",
+    ">": ">",
     lex.SBEGIN: "^",
     lex.SEND: "$",
     lex.WBDRY: "y",
     lex.NWBDRY: "Y",
 }
-
-
-def _constraint(kind: str, offset: int) -> Constraint:
-    return Constraint(kind=kind, offset=offset)
 
 
 def _one(code: int) -> int:
@@ -634,6 +640,8 @@ def _tree(pieces: Sequence[Expr | _Atom]) -> tuple[Tree, int]:
         tree = _quantified(piece)
         on_path = _has_first(tree) or (rest is not None and _has_first(rest))
         depth += on_path
+        if depth > MAX_DEPTH:
+            break
         if rest is not None:
             new = _combine(piece.prefers, piece.tree.flags)
             new |= _combine(new, rest.flags)

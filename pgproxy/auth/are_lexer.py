@@ -150,28 +150,30 @@ CLASSES: Final = {
 }
 """The character classes of the C locale; ``cclasscvec`` in regc_locale.c."""
 
-_CLASS_ESCAPES: Final = {"d": "digit", "s": "space", "w": "word"}
-
-_CHARACTER_ESCAPES: Final = {
-    "a": 7,
-    "b": 8,
-    "B": ord("\\"),
-    "e": 0x1B,
-    "f": 0x0C,
-    "n": 0x0A,
-    "r": 0x0D,
-    "t": 9,
-    "v": 0x0B,
+_ESCAPES: Final = {
+    "a": (PLAIN, 0x07),
+    "b": (PLAIN, 0x08),
+    "B": (PLAIN, ord("\\")),
+    "e": (PLAIN, 0x1B),
+    "f": (PLAIN, 0x0C),
+    "n": (PLAIN, 0x0A),
+    "r": (PLAIN, 0x0D),
+    "t": (PLAIN, 0x09),
+    "v": (PLAIN, 0x0B),
+    "A": (SBEGIN, 0),
+    "m": ("<", 0),
+    "M": (">", 0),
+    "y": (WBDRY, 0),
+    "Y": (NWBDRY, 0),
+    "Z": (SEND, 0),
+    "d": (CCLASSS, CLASSES["digit"]),
+    "D": (CCLASSC, ALL & ~CLASSES["digit"]),
+    "s": (CCLASSS, CLASSES["space"]),
+    "S": (CCLASSC, ALL & ~CLASSES["space"]),
+    "w": (CCLASSS, CLASSES["word"]),
+    "W": (CCLASSC, ALL & ~CLASSES["word"]),
 }
-
-_CONSTRAINT_ESCAPES: Final = {
-    "A": SBEGIN,
-    "m": "<",
-    "M": ">",
-    "y": WBDRY,
-    "Y": NWBDRY,
-    "Z": SEND,
-}
+"""What comes after a backslash, if it is one character, and of what type it is."""
 
 _HEX_ESCAPES: Final = {"u": (4, 4), "U": (8, 8), "x": (1, 255)}
 """How many digits there are, at least and at most."""
@@ -245,8 +247,13 @@ class Lexer:
                 self.flags = QUOTE
                 return
         start = self.now
-        if not self._at("(?") or not _is_alpha(self.pattern[start + 2 : start + 3]):
-            return
+        if self._at("(?") and _is_alpha(self.pattern[start + 2 : start + 3]):
+            self._options()
+            if not self.flags & (QUOTE | EXTENDED):
+                raise unsupported("the embedded option b", pattern, start)
+
+    def _options(self) -> None:
+        """Read embedded options, as ``(?ix)``."""
         self.now += 2
         while _is_alpha(self.pattern[self.now : self.now + 1]):
             option = self._char()
@@ -258,8 +265,6 @@ class Lexer:
             raise InvalidRegularExpression(BADOPT)
         if self.flags & QUOTE:
             self.flags &= ~(EXPANDED | NEWLINE)
-        elif not self.flags & EXTENDED:
-            raise unsupported("the embedded option b", pattern, start)
 
     def next(self) -> None:
         """
@@ -322,38 +327,41 @@ class Lexer:
                 break
 
     def _next_ere(self, char: str) -> None:
-        match char:
-            case "|" | "." | "^" | "$" | ")":
-                self._set(char, ord(char))
-            case "*" | "+" | "?":
-                self._set(char, not (self.flags & ADVF and self._take("?")))
-            case "{":
-                if self.flags & EXPANDED:
-                    self._skip_blanks()
-                if _is_digit(self.pattern[self.now : self.now + 1]):
-                    self._context = _BND
-                    self._set("{")
-                else:
-                    self._set(PLAIN, ord(char))
-            case "(":
-                self._next_parenthesis()
-            case "[":
-                if self._take("[:<:]]"):
-                    self._set("<")
-                elif self._take("[:>:]]"):
-                    self._set(">")
-                else:
-                    self._context = _BRACK
-                    self._set("[", not self._take("^"))
-            case "\\":
-                if self._at_end():
-                    raise InvalidRegularExpression(EESCAPE)
-                if self.flags & ADVF:
-                    self._next_escape()
-                else:
-                    self._set(PLAIN, ord(self._char()))
-            case _:
-                self._set(PLAIN, ord(char))
+        if char in "*+?":
+            self._set(char, not (self.flags & ADVF and self._take("?")))
+        elif char == "{":
+            self._next_brace()
+        elif char == "(":
+            self._next_parenthesis()
+        elif char == "[":
+            self._next_brackets()
+        elif char == "\\":
+            if self._at_end():
+                raise InvalidRegularExpression(EESCAPE)
+            if self.flags & ADVF:
+                self._next_escape()
+            else:
+                self._set(PLAIN, ord(self._char()))
+        else:
+            self._set(char if char in "|.^$)" else PLAIN, ord(char))
+
+    def _next_brace(self) -> None:
+        if self.flags & EXPANDED:
+            self._skip_blanks()
+        if _is_digit(self.pattern[self.now : self.now + 1]):
+            self._context = _BND
+            self._set("{")
+        else:
+            self._set(PLAIN, ord("{"))
+
+    def _next_brackets(self) -> None:
+        if self._take("[:<:]]"):
+            self._set("<")
+        elif self._take("[:>:]]"):
+            self._set(">")
+        else:
+            self._context = _BRACK
+            self._set("[", not self._take("^"))
 
     def _next_parenthesis(self) -> None:
         if not self.flags & ADVF or not self._take("?"):
@@ -412,14 +420,8 @@ class Lexer:
         char = self._char()
         if not _is_alpha(char) and not _is_digit(char):
             self._set(PLAIN, ord(char))
-        elif char in _CHARACTER_ESCAPES:
-            self._set(PLAIN, _CHARACTER_ESCAPES[char])
-        elif char in _CONSTRAINT_ESCAPES:
-            self._set(_CONSTRAINT_ESCAPES[char])
-        elif char in _CLASS_ESCAPES:
-            self._set(CCLASSS, CLASSES[_CLASS_ESCAPES[char]])
-        elif char.lower() in _CLASS_ESCAPES:
-            self._set(CCLASSC, ALL & ~CLASSES[_CLASS_ESCAPES[char.lower()]])
+        elif char in _ESCAPES:
+            self._set(*_ESCAPES[char])
         elif char == "c":
             if self._at_end():
                 raise InvalidRegularExpression(EESCAPE)

@@ -58,10 +58,13 @@ __all__ = [
 ETOOBIG: Final = "regular expression is too complex"
 
 MAX_WORK: Final = 200_000_000
-"""How many bytes RE2 may look at to find one capture: some tenths of a second."""
+"""How much work may be done to find one capture, in bytes looked at: some 0.4 s."""
 
 _CALL: Final = 2000
-"""What asking RE2 costs, in bytes looked at."""
+"""What asking RE2 costs."""
+
+_SMALL: Final = 40
+"""Of this size, RE2 makes an automaton that never has too many states."""
 
 
 class _Match(Protocol):
@@ -226,7 +229,6 @@ class _Writer:
                 limit = "" if most == INFINITY else most
                 times = _QUANTIFIERS.get((least, most), f"{{{least},{limit}}}")
                 return f"(?:{self.write(item)}){times}"
-        raise TypeError(expr)
 
     def _look(self, expr: Expr, before: int, after: int) -> None:
         """Find the sides in *expr*; *before* and *after* may be around it."""
@@ -248,6 +250,8 @@ class _Writer:
                     self._look(branch, before, after)
             case Repeat(item=item):
                 self._look(item, before | item.last, after | item.first)
+            case Chars() | Constraint():
+                pass
 
     def _side(self, name: str, offset: int, outer: int, inner: int) -> str:
         """Return the boundary of a word: *inner* may be in it, *outer* outside."""
@@ -398,7 +402,10 @@ class _Dissection:
 
     def _program(self, tree: Tree, length: int, most: int = 1) -> _Program:
         """Return the program that is about to look at *length* bytes."""
-        self._work += _CALL + length
+        size = tree.expr.size
+        # A small program is one look at each byte. Of a large one, the states may be
+        # too many to remember, so that each of them is looked at.
+        self._work += _CALL + length * (1 if size < _SMALL else size)
         if self._work > MAX_WORK:
             raise InvalidRegularExpression(ETOOBIG)
         return self._regex.program(tree.expr, most)
