@@ -4,8 +4,9 @@ import pytest
 
 from pgproxy.protocol.errors import Severity, SqlState
 from pgproxy.settings.catalogue import LogFormat, Settings
+from pgproxy.settings.conf import COMMAND_LINE
 from pgproxy.settings.conninfo import parse_conninfo
-from pgproxy.settings.reload import changed_postmaster_settings
+from pgproxy.settings.reload import changed_postmaster_settings, changed_settings
 
 OLD = Settings()
 
@@ -49,3 +50,21 @@ def test_what_may_not(new: Settings, names: list[str]) -> None:
         assert report.sqlstate.value == "55P02"
         assert report.severity is Severity.LOG
         assert report.event == "settings.restart_needed"
+
+
+def test_what_has_changed() -> None:
+    """TLS-22: in PostgreSQL's words, and not what stayed the same."""
+    new = Settings(ssl=True, ssl_ca_file="ca.crt", authentication_timeout=5)
+    sources = {"ssl": COMMAND_LINE, "port": COMMAND_LINE, "ssl_ca_file": COMMAND_LINE}
+    reports = changed_settings(OLD, new, sources)
+    assert [report.message for report in reports] == [
+        (
+            'parameter "authentication_timeout" removed from configuration file, reset to '
+            "default"
+        ),
+        'parameter "ssl" changed to "on"',
+        'parameter "ssl_ca_file" changed to "ca.crt"',
+    ]
+    assert {report.severity for report in reports} == {Severity.LOG}
+    assert {report.event for report in reports} == {"settings.changed"}
+    assert changed_settings(new, new, sources) == ()
