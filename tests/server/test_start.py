@@ -165,23 +165,43 @@ def test_every_bad_rule(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "complaint"),
     [
-        "host all all db.example.com trust",
-        "host all all .example.com trust",
-        "host all +staff all trust",
-        "host samerole all all trust",
-        "host /^app all all trust",
-        "host all all all ldap ldapserver=x",
+        (
+            "host all +staff all trust",
+            '"+staff" cannot be matched without the role memberships of the server',
+        ),
+        (
+            "host samerole all all trust",
+            '"samerole" cannot be matched without the role memberships of the server',
+        ),
+        (
+            "host /^(?=app) all all trust",
+            (
+                'regular expression "^(?=app)" is not supported: it has a lookahead at '
+                "position 2"
+            ),
+        ),
+        *(
+            (
+                f"host all all all {method}",
+                f'invalid authentication method "{method}": not supported by this build',
+            )
+            for method in ("ident", "gss", "sspi")
+        ),
     ],
 )
-def test_what_is_not_there_yet_is_refused(rule: str, folder: Folder) -> None:
-    """BUG-48: to skip a rule would open what it closes."""
+def test_what_cannot_be_done_is_refused(
+    rule: str, complaint: str, folder: Folder
+) -> None:
+    """BUG-48: to skip a rule would open what it closes (HBA-31, HBA-78, HBA-80)."""
     write(folder.path, hba=f"{GOOD_HBA}{rule}\n")
     status, log = serve(folder.path)
     file = f"{folder.path}/pg_hba.conf"
     assert status == 1
-    assert f'CONTEXT:  line 2 of configuration file "{file}"' in log
+    assert log[0] == f"LOG:  {complaint}"
+    assert log[1].startswith("HINT:  ")
+    assert log[2] == f'CONTEXT:  line 2 of configuration file "{file}"'
     assert log[-1] == f"FATAL:  could not load {file}"
 
 
