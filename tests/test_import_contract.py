@@ -4,6 +4,7 @@ Who must never import whom: the layers of the architecture, held.
 ::
 
     protocol <- auth, settings <- session <- trace <- server <- testing <- cli, demo
+                auth, settings <- certs <- testing
 
 Every ``import`` of every module is read from its syntax tree, wherever it stands:
 within a function too. What stands under ``if TYPE_CHECKING`` counts as well.
@@ -26,7 +27,9 @@ LAYERS: Final = {
     "session": {"protocol", "auth"},
     "trace": {"protocol", "auth", "settings", "session"},
     "server": {"protocol", "auth", "settings", "session", "trace"},
-    "testing": {"protocol", "auth", "settings", "session", "trace", "server"},
+    # A program of its own: it prints lines of configuration, and names.
+    "certs": {"auth", "settings"},
+    "testing": {"protocol", "auth", "settings", "session", "trace", "server", "certs"},
 }
 """What each package may import of pgproxy, apart from itself."""
 
