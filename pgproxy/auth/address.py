@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -149,13 +150,20 @@ def cidr_mask(numbits: str, address: IPAddress) -> IPAddress | None:
 
 
 def _mask(address: IPAddress, bits: int) -> IPAddress:
-    width = address.max_prefixlen
-    return type(address)((1 << width) - (1 << (width - bits)))
+    return _netmask(address.version, address.max_prefixlen, bits)
+
+
+@cache
+def _netmask(version: int, width: int, bits: int) -> IPAddress:
+    number = (1 << width) - (1 << (width - bits))
+    return IPv4Address(number) if version == 4 else IPv6Address(number)
 
 
 def without_scope(address: IPAddress) -> IPAddress:
     """Return *address* without a scope: ``fe80::1%lo`` becomes ``fe80::1``."""
-    return type(address)(int(address))
+    if isinstance(address, IPv4Address) or address.scope_id is None:
+        return address
+    return IPv6Address(int(address))
 
 
 def numeric_host(address: IPAddress) -> str:

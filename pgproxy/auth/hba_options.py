@@ -91,6 +91,8 @@ def complete(line: HbaLine) -> HbaLine:
                 )
         case _:
             pass
+    if not options:
+        return line
     shown = tuple((name, options[name]) for name in SHOWN if name in options)
     return replace(line, method_options=shown)
 

@@ -32,7 +32,9 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     when PostgreSQL compares them.
     """
     try:
-        found = socket.getaddrinfo(text, None, flags=socket.AI_NUMERICHOST)
+        found = socket.getaddrinfo(
+            text, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
     except (OSError, UnicodeError):
         return None
     return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0])
