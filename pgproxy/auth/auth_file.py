@@ -1,26 +1,24 @@
 """An authentication file, cut into lines of tokens, with all that it includes."""
 
-import posixpath
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from pgproxy.auth.lexer import TEXT, Field, Token, logical_lines, next_token
+from pgproxy.protocol.conffiles import (
+    CONF_FILE_MAX_DEPTH,
+    ConfFilesError,
+    ListDirectory,
+    Read,
+    absolute_config_location,
+    error_text,
+    get_conf_files_in_dir,
+)
 from pgproxy.protocol.errors import (
     Report,
     Severity,
     SqlState,
     errcode_for_file_access,
 )
-
-CONF_FILE_MAX_DEPTH: Final = 10
-"""How many files deep files may be included; utils/conffiles.h."""
-
-Read = Callable[[str], bytes]
-"""Returns what is in the file with this path; raises OSError."""
-
-ListDirectory = Callable[[str], Iterable[str]]
-"""Returns the names in the directory with this path; raises OSError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +79,9 @@ def tokenize_auth_file(
     Args:
         path: Absolute, so that the messages say which file it is.
         read: How to read a file.
-        list_directory: How to list a directory; it may leave out subdirectories.
+        list_directory: How to list a directory.
 
-    Source: ``tokenize_auth_file`` in hba.c, ``GetConfFilesInDir`` in conffiles.c.
+    Source: ``tokenize_auth_file`` in hba.c.
 
     """
     reader = _Reader(read=read, list_directory=list_directory)
@@ -155,7 +153,7 @@ class _Reader:
 
     def expand(self, name: str, path: str, depth: int, here: _Where) -> list[Token]:
         """Return all tokens of the file that ``@name`` stands for."""
-        inner = self.read_file(_absolute(name, path), depth + 1, here)
+        inner = self.read_file(absolute_config_location(name, path), depth + 1, here)
         return [token for line in inner for tokens in line.fields for token in tokens]
 
     def include(
@@ -163,48 +161,18 @@ class _Reader:
     ) -> list[AuthLine]:
         """Return the lines that the directive *word* stands for."""
         if word != "include_dir":
-            missing_ok = word == "include_if_exists"
             return self.read_file(
-                _absolute(name, path), depth + 1, here, missing_ok=missing_ok
-            )
-        lines: list[AuthLine] = []
-        for file in self.files_in(name, path, here):
-            lines += self.read_file(file, depth + 1, here)
-        return lines
-
-    def files_in(self, name: str, path: str, here: _Where) -> list[str]:
-        """Return the files that ``include_dir name`` includes, in order (HBA-18)."""
-        if not name.strip(" \t\r\n"):
-            # Or it would be the directory of this very file.
-            self.problem(
-                f'empty configuration directory name: "{name}"',
+                absolute_config_location(name, path),
+                depth + 1,
                 here,
-                SqlState.INVALID_PARAMETER_VALUE,
+                missing_ok=word == "include_if_exists",
             )
-            return []
-        directory = _absolute(name, path)
         try:
-            names = list(self.list_directory(directory))
-        except OSError as error:
-            self.problem(
-                f'could not open configuration directory "{directory}": {_m(error)}',
-                here,
-                errcode_for_file_access(error),
-            )
+            files = get_conf_files_in_dir(name, path, self.list_directory)
+        except ConfFilesError as error:
+            self.problem(error.message, here, error.sqlstate)
             return []
-        # What begins with a dot is hidden; so is a file that is called ".conf".
-        wanted = [n for n in names if n.endswith(".conf") and not n.startswith(".")]
-        wanted.sort(key=lambda n: n.encode(*TEXT))
-        files = [_canonical(posixpath.join(directory, n)) for n in wanted]
-        return [file for file in files if not self.is_directory(file)]
-
-    def is_directory(self, path: str) -> bool:
-        """Return whether *path* is one; whatever else is wrong with it comes later."""
-        try:
-            self.list_directory(path)
-        except OSError:
-            return False
-        return True
+        return [line for f in files for line in self.read_file(f, depth + 1, here)]
 
     def open(self, path: str, depth: int, where: _Where, *, missing_ok: bool) -> bytes:
         """Return what is in *path*: nothing if there is a problem (HBA-15, HBA-19)."""
@@ -230,7 +198,7 @@ class _Reader:
             # C opens a directory, and only then fails to read it.
             verb = "read" if isinstance(error, IsADirectoryError) else "open"
             self.problem(
-                f'could not {verb} file "{path}": {_m(error)}',
+                f'could not {verb} file "{path}": {error_text(error)}',
                 where,
                 errcode_for_file_access(error),
             )
@@ -259,20 +227,3 @@ _DIRECTIVES: Final = frozenset({"include", "include_if_exists", "include_dir"})
 
 def _context(source: str, line_number: int) -> str:
     return f'line {line_number} of configuration file "{source}"'
-
-
-def _absolute(location: str, calling_file: str) -> str:
-    """Return *location* seen from *calling_file*; ``AbsoluteConfigLocation``."""
-    if location.startswith("/"):
-        return location
-    return _canonical(posixpath.join(posixpath.dirname(calling_file), location))
-
-
-def _canonical(path: str) -> str:
-    """Return *path* without ``.``, ``..`` and doubled slashes; ``canonicalize_path``."""
-    return posixpath.normpath(path)
-
-
-def _m(error: OSError) -> str:
-    """Return what C's ``%m`` prints."""
-    return error.strerror or str(error)

@@ -11,12 +11,13 @@ from pgproxy.auth.address import (
     cidr_mask,
     without_scope,
 )
-from pgproxy.auth.auth_file import AuthLine, ListDirectory, Read, tokenize_auth_file
+from pgproxy.auth.auth_file import AuthLine, tokenize_auth_file
 from pgproxy.auth.hba_line import ConnType, HbaLine
 from pgproxy.auth.hba_methods import METHODS, REFUSED_METHODS
 from pgproxy.auth.hba_options import OptionError, complete, with_option
 from pgproxy.auth.lexer import Field, Token
 from pgproxy.auth.name_token import NameRefused, roles_unknown, with_regex
+from pgproxy.protocol.conffiles import ListDirectory, Read
 from pgproxy.protocol.errors import Report, Severity, SqlState
 
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from pgproxy.auth.auth_file import AuthLine, ListDirectory, Read, tokenize_auth_file
+from pgproxy.auth.auth_file import AuthLine, tokenize_auth_file
 from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.lexer import Token
 from pgproxy.auth.name_token import NameRefused, roles_unknown, with_regex
+from pgproxy.protocol.conffiles import ListDirectory, Read
 from pgproxy.protocol.errors import Report, Severity, SqlState
 
 

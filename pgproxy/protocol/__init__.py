@@ -1,1 +1,5 @@
-"""Layer 0: the wire format of PostgreSQL. Pure; imports nothing of pgproxy."""
+"""
+Layer 0: the wire format of PostgreSQL, and what auth and settings share.
+
+Pure; imports nothing of pgproxy.
+"""

@@ -1,10 +1,18 @@
 """The files of a configuration: postgresql.conf, and what it includes."""
 
-import posixpath
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from pgproxy.protocol.conffiles import (
+    CONF_FILE_MAX_DEPTH,
+    ConfFilesError,
+    ListDirectory,
+    Read,
+    absolute_config_location,
+    error_text,
+    get_conf_files_in_dir,
+    is_blank,
+)
 from pgproxy.protocol.errors import (
     Report,
     Severity,
@@ -13,15 +21,6 @@ from pgproxy.protocol.errors import (
 )
 from pgproxy.settings.guc_scan import parse_line
 from pgproxy.settings.values import ascii_lower
-
-Read = Callable[[str], bytes]
-"""Returns what is in the file; may raise OSError."""
-
-ListDirectory = Callable[[str], Iterable[str]]
-"""Returns the names in a directory but those of directories; may raise OSError."""
-
-CONF_FILE_MAX_DEPTH: Final = 10
-"""How deep files may include files; conffiles.h."""
 
 MAX_SYNTAX_ERRORS: Final = 100
 """After so many in one file, its rest is not read; ``ParseConfigFp``."""
@@ -79,7 +78,7 @@ class ConfigFiles:
         """
         if self._too_deep:  # a loop: every way through it would end here
             return
-        if not name.strip(" \t\r\n"):
+        if is_blank(name):
             self._complain(f'empty configuration file name: "{name}"')
             return
         if depth > CONF_FILE_MAX_DEPTH:
@@ -98,7 +97,10 @@ class ConfigFiles:
             content = self.read(path)
         except OSError as error:
             if strict:
-                self._cannot_open("file", path, error)
+                self._complain(
+                    f'could not open configuration file "{path}": {error_text(error)}',
+                    errcode_for_file_access(error),
+                )
             else:
                 self.notices.append(_skipping(path))
             return
@@ -106,18 +108,13 @@ class ConfigFiles:
 
     def _parse_directory(self, name: str, caller: str, depth: int) -> None:
         """Read the files of a directory, in order; ``ParseConfigDirectory``."""
-        if not name.strip(" \t\r\n"):
-            self._complain(f'empty configuration directory name: "{name}"')
-            return
-        path = absolute_config_location(name, caller)
         try:
-            names = sorted(self.list_directory(path), key=_encode)
-        except OSError as error:
-            self._cannot_open("directory", path, error)
+            files = get_conf_files_in_dir(name, caller, self.list_directory)
+        except ConfFilesError as error:
+            self._complain(error.message, error.sqlstate)
             return
-        for file in names:
-            if file.endswith(".conf") and not file.startswith("."):
-                self.parse_file(posixpath.join(path, file), caller=caller, depth=depth)
+        for file in files:
+            self.parse_file(file, caller=caller, depth=depth)
 
     def _parse_content(self, content: bytes, path: str, depth: int) -> None:
         """Read the lines of one file; ``ParseConfigFp`` in guc-file.l."""
@@ -154,13 +151,6 @@ class ConfigFiles:
             case _:
                 self.variables.append(variable)
 
-    def _cannot_open(self, what: str, path: str, error: OSError) -> None:
-        reason = error.strerror or str(error)
-        self._complain(
-            f'could not open configuration {what} "{path}": {reason}',
-            errcode_for_file_access(error),
-        )
-
     def _complain(
         self, message: str, sqlstate: SqlState = SqlState.INVALID_PARAMETER_VALUE
     ) -> None:
@@ -181,18 +171,3 @@ def _skipping(path: str) -> Report:
         message=f'skipping missing configuration file "{path}"',
         event="settings.file_skipped",
     )
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def absolute_config_location(location: str, caller: str) -> str:
-    """
-    Return the path of *location*, which *caller* names.
-
-    Source: ``AbsoluteConfigLocation`` in conffiles.c.
-    """
-    if posixpath.isabs(location) or not caller:
-        return location
-    return posixpath.normpath(posixpath.join(posixpath.dirname(caller), location))

@@ -28,12 +28,12 @@ class Files:
         return found
 
     def list_directory(self, path: str) -> Iterable[str]:
-        """Return the names in *path*, in no order."""
+        """Return the names of the files in *path*, in no order."""
         names = self._names(path)
         if not names:
             code = errno.ENOTDIR if path in self.content else errno.ENOENT
             raise OSError(code, os.strerror(code), path)
-        return reversed(names)
+        return [n for n in reversed(names) if posixpath.join(path, n) in self.content]
 
     def _names(self, path: str) -> list[str]:
         inside = posixpath.join(path, "")

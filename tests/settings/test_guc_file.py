@@ -8,13 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgproxy.protocol.conffiles import CONF_FILE_MAX_DEPTH
 from pgproxy.protocol.errors import Severity, SqlState
-from pgproxy.settings.guc_file import (
-    CONF_FILE_MAX_DEPTH,
-    ConfigFiles,
-    ConfigVariable,
-    absolute_config_location,
-)
+from pgproxy.settings.guc_file import ConfigFiles, ConfigVariable
 
 Files = Mapping[str, str | bytes | int]
 """What is in each file; a number is the errno that opening it fails with."""
@@ -360,23 +356,6 @@ def test_a_loop_is_told_once() -> None:
     assert len(found.problems) == 1
     assert "maximum nesting depth exceeded" in messages(found)[0]
     assert len(disk.asked) < 30
-
-
-@pytest.mark.parametrize(
-    ("location", "caller", "path"),
-    [
-        ("b", "/etc/a", "/etc/b"),
-        ("/b", "/etc/a", "/b"),
-        ("/x/../b", "/etc/a", "/x/../b"),
-        ("../b", "/etc/pg/a", "/etc/b"),
-        ("./x//b", "/etc/a", "/etc/x/b"),
-        ("b", "", "b"),
-        ("./b", "", "./b"),
-        ("b", "a", "b"),
-    ],
-)
-def test_absolute_config_location(location: str, caller: str, path: str) -> None:
-    assert absolute_config_location(location, caller) == path
 
 
 @given(st.binary(), st.binary())
