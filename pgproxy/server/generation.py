@@ -1,8 +1,12 @@
 """One reading of the whole configuration: taken as a whole, or not at all."""
 
+import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from pgproxy.auth.hba_file import load_hba
 from pgproxy.auth.hba_index import HbaIndex
@@ -10,9 +14,10 @@ from pgproxy.auth.hba_line import ConnType, HbaLine
 from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.errors import Report, Severity, SqlState
-from pgproxy.server import system
+from pgproxy.server import lint, system
 from pgproxy.server.tls import Tls, build_context
 from pgproxy.server.tls_error import TlsConfigurationError
+from pgproxy.server.watch import Files
 from pgproxy.session.policy import Policy
 from pgproxy.settings import conf
 from pgproxy.settings.catalogue import Settings, resolve
@@ -46,6 +51,7 @@ class Generation:
         tls: None while ``ssl`` is off.
         sources: Where each value comes from, for those who want to print it.
         notices: What the administrator should know, though nothing is wrong.
+        digests: Of the files of TLS, by their names as configured.
 
     """
 
@@ -54,6 +60,7 @@ class Generation:
     tls: Tls | None
     sources: Mapping[str, conf.Source]
     notices: tuple[Report, ...]
+    digests: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,9 @@ def _rejected(severity: Severity, message: str) -> Report:
     )
 
 
-def load(source: Source, *, at_start: bool = True) -> Generation:
+def load(
+    source: Source, *, at_start: bool = True, files: Files | None = None
+) -> Generation:
     """
     Read settings, rules, maps, certificates and keys.
 
@@ -123,16 +132,18 @@ def load(source: Source, *, at_start: bool = True) -> Generation:
         source: Where they are.
         at_start: Whether somebody may sit at the terminal, to be asked for the
             passphrase of the key.
+        files: Remembers which files were read, also if they are rejected.
 
     Raises:
         ConfigurationRejected: Something is wrong. Nothing has been changed.
 
     """
+    files = files or Files()
     found = conf.load(
         str(source.config_file),
         overrides=source.overrides,
-        read=system.read_file,
-        list_directory=system.list_directory,
+        read=files.read_file,
+        list_directory=files.list_directory,
     )
     if isinstance(found, conf.Rejected):
         summary = f'configuration file "{source.config_file}" contains errors'
@@ -143,8 +154,8 @@ def load(source: Source, *, at_start: bool = True) -> Generation:
     hba_path = str(resolve(directory, settings.hba_file))
     rules = load_hba(
         hba_path,
-        read=system.read_file,
-        list_directory=system.list_directory,
+        read=files.read_file,
+        list_directory=files.list_directory,
         parse_address=system.parse_address,
         ssl=settings.ssl,
     )
@@ -160,20 +171,20 @@ def load(source: Source, *, at_start: bool = True) -> Generation:
     wanted = "ident_file" in found.sources or any(line.usermap for line in rules.lines)
     if wanted or Path(ident_path).exists():
         file = load_ident(
-            ident_path, read=system.read_file, list_directory=system.list_directory
+            ident_path, read=files.read_file, list_directory=files.list_directory
         )
         maps = file.lines
         notices += file.notices
         faults += _file_faults(ident_path, file.problems)
-    tls = None
+    tls, digests = None, dict[str, bytes]()
     if settings.ssl:
+        digests = _digests(settings, directory, files)
         try:
-            tls = build_context(settings, directory, at_start=at_start)
+            tls, warnings = _build_tls(settings, directory, at_start=at_start)
+            notices += warnings
         except TlsConfigurationError as error:
             summary = "SSL configuration was not reloaded"
             faults.append(Fault(error.reports, None, summary))
-    if tls is not None and not tls.complete:
-        notices.append(_no_door())
     if faults:
         raise ConfigurationRejected(*faults)
     return Generation(
@@ -182,7 +193,37 @@ def load(source: Source, *, at_start: bool = True) -> Generation:
         tls=tls,
         sources=found.sources,
         notices=tuple(notices),
+        digests=digests,
     )
+
+
+def _digests(settings: Settings, directory: Path, files: Files) -> dict[str, bytes]:
+    found = {}
+    for name in _TLS_FILES:
+        if configured := getattr(settings, name):
+            # Whoever loads it says what is wrong with it.
+            with contextlib.suppress(OSError):
+                content = files.read_file(str(resolve(directory, configured)))
+                found[configured] = hashlib.sha256(content).digest()
+    return found
+
+
+def _build_tls(
+    settings: Settings, directory: Path, *, at_start: bool
+) -> tuple[Tls, list[Report]]:
+    tls = build_context(settings, directory, at_start=at_start)
+    warnings = list(lint.dates(settings, directory, datetime.now(UTC)))
+    return tls, warnings if tls.complete else [_no_door(), *warnings]
+
+
+# What is read in other ways; ssl_crl_dir is looked into for each client.
+_TLS_FILES: Final = (
+    "ssl_cert_file",
+    "ssl_key_file",
+    "ssl_ca_file",
+    "ssl_crl_file",
+    "ssl_dh_params_file",
+)
 
 
 def _policy(

@@ -7,6 +7,7 @@ from typing import Final
 
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import log, pid_file
+from pgproxy.server.changes import changes
 from pgproxy.server.generation import (
     ConfigurationRejected,
     Fault,
@@ -16,6 +17,8 @@ from pgproxy.server.generation import (
 )
 from pgproxy.server.listener import bind
 from pgproxy.server.pid_file import AlreadyRunning, PidFile
+from pgproxy.server.threads import in_daemon_thread
+from pgproxy.server.watch import Files
 from pgproxy.server.worker import Shutdown, Worker, run_loop
 from pgproxy.settings.reload import changed_postmaster_settings
 
@@ -24,6 +27,9 @@ DESCRIPTORS_PER_SESSION: Final = 2
 
 DESCRIPTORS_APART: Final = 64
 """For listening, files, and cancel requests when all sessions are taken."""
+
+WATCH_INTERVAL: Final = 1.0
+"""Seconds between two looks at the files."""
 
 MODES: Final = {
     signal.SIGTERM: Shutdown.SMART,
@@ -48,7 +54,8 @@ def serve(source: Source) -> None:
 
     """
     log.configure("console")
-    generation = _load(source)
+    files = Files()
+    generation = _load(source, files)
     log.configure(generation.settings.log_format)
     log.write_all(generation.notices)
     settings = generation.settings
@@ -75,15 +82,15 @@ def serve(source: Source) -> None:
             f'could not create lock file "{pid_file.NAME}": {error.strerror}'
         ) from error
     try:
-        run_loop(_Postmaster(source, Worker(generation, sockets)).run)
+        run_loop(_Postmaster(source, Worker(generation, sockets), files).run)
     finally:
         mine.remove()
     log.note("pgproxy is shut down", "postmaster.stopped")
 
 
-def _load(source: Source) -> Generation:
+def _load(source: Source, files: Files) -> Generation:
     try:
-        return load(source)
+        return load(source, files=files)
     except ConfigurationRejected as rejected:
         log.write_all(rejected.at_start())
         raise CannotStart from rejected
@@ -131,43 +138,100 @@ def _check_descriptors(max_connections: int) -> None:
 
 
 class _Postmaster:
-    """Hears signals while the worker serves."""
+    """Hears signals, and looks at files, while the worker serves."""
 
-    def __init__(self, source: Source, worker: Worker) -> None:
+    def __init__(self, source: Source, worker: Worker, files: Files) -> None:
         self._source = source
         self._worker = worker
+        self._files = files
+        self._wanted = asyncio.Event()
+        self._loading = False
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for number, mode in MODES.items():
             loop.add_signal_handler(number, self._worker.shut_down, mode)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         try:
-            await self._worker.run()
+            async with asyncio.TaskGroup() as tasks:
+                reloads = tasks.create_task(self._reload_when_wanted())
+                watch = tasks.create_task(self._watch())
+                await self._worker.run()
+                reloads.cancel()
+                watch.cancel()
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
-    def _reload(self) -> None:
-        """Take all of the new configuration, or keep all of the old one."""
-        if self._worker.is_stopping:
-            return
-        log.note(
-            "received SIGHUP, reloading configuration files", "postmaster.reloading"
-        )
+    def _hang_up(self) -> None:
+        if not self._worker.is_stopping:
+            log.note(
+                "received SIGHUP, reloading configuration files", "postmaster.reloading"
+            )
+            self._wanted.set()
+
+    async def _reload_when_wanted(self) -> None:
+        """
+        Reload once for all that was asked for since the last time began.
+
+        The files are read in a thread: the command that knows the passphrase may
+        take its time, and nobody else shall wait for it.
+        """
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            files, self._loading = Files(), True
+            try:
+                new = await in_daemon_thread(self._load, files)
+            finally:
+                self._files, self._loading = files, False
+            if not self._worker.is_stopping:
+                self._take(new)
+
+    def _load(self, files: Files) -> Generation | ConfigurationRejected:
         try:
-            new = load(self._source, at_start=False)
+            new = load(self._source, at_start=False, files=files)
             self._check_unchanged(new)
         except ConfigurationRejected as rejected:
-            log.write_all(rejected.at_reload())
+            return rejected
+        return new
+
+    def _take(self, new: Generation | ConfigurationRejected) -> None:
+        """Take all of the new configuration, or keep all of the old one."""
+        if isinstance(new, ConfigurationRejected):
+            log.write_all(new.at_reload())
             # PostgreSQL applies what it can; a proxy with half a configuration may
             # let in whom the other half keeps out.
             log.note("nothing was reloaded", "settings.rejected")
             return
-        self._worker.generation = new
+        old, self._worker.generation = self._worker.generation, new
         log.configure(new.settings.log_format)
+        log.write_all(changes(old, new))
         log.write_all(new.notices)
         log.note("configuration was reloaded", "settings.reloaded")
+
+    async def _watch(self) -> None:
+        """
+        Have a reload when a file has changed, where ``pgproxy.watch_files`` is on.
+
+        A change counts when the next look finds nothing more: whoever writes several
+        files is not read in the middle of it.
+        """
+        before = self._files.now()
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
+            if not self._worker.generation.settings.watch_files:
+                continue
+            now = self._files.now()
+            changed = self._files.changed()
+            if changed and now == before and not self._loading:
+                names = ", ".join(f'"{path}"' for path in changed)
+                log.note(
+                    f"files have changed, reloading configuration files: {names}",
+                    "postmaster.reloading",
+                )
+                self._wanted.set()
+            before = now
 
     def _check_unchanged(self, new: Generation) -> None:
         """

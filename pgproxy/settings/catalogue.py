@@ -245,6 +245,12 @@ class Settings:
         name="pgproxy.backend_conninfo",
         parse=read_conninfo,
     )
+    watch_files: bool = guc(
+        False,
+        SIGHUP,
+        "Reload when a file has changed that the configuration was read from.",
+        name="pgproxy.watch_files",
+    )
     log_format: LogFormat = guc(
         LogFormat.CONSOLE,
         SIGHUP,

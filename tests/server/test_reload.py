@@ -5,6 +5,7 @@ TLS-92 to TLS-96 with the one difference that docs/reference/differences.md name
 PostgreSQL applies what it can of a configuration, pgproxy applies all or nothing.
 """
 
+import os
 import signal
 import ssl
 from collections.abc import Iterator
@@ -223,3 +224,112 @@ def test_settings_that_count_at_once(server: PgproxyEndpoint) -> None:
     change(server, "pgproxy.conf", "'json'", "'console'")
     server.signal(signal.SIGHUP)
     wait_until(lambda: f"LOG:  {RELOADED}\n" in server.log_text(), server.log_text)
+
+
+def test_what_has_changed_is_told(server: PgproxyEndpoint, farm: Farm) -> None:
+    """Settings, rules, maps and files; and nothing of what stayed."""
+    (server.folder / "pg_ident.conf").write_text("m a b\n")
+    with (server.folder / "pgproxy.conf").open("a") as file:
+        file.write("log_disconnections = on\n")
+    change(server, "pg_hba.conf", "trust\n", "trust\nhost all all all reject\n")
+    other = farm.pki.root.server("localhost", "127.0.0.1")
+    write_private(server.folder / "server.crt", other.certificate_pem())
+    write_private(server.folder / "server.key", other.key_pem())
+    text = reload(server, RELOADED).replace('\\"', '"')
+    assert 'parameter "log_disconnections" changed to "on"' in text
+    assert "rules have changed: 1 added, 0 removed" in text
+    assert f"+ {server.folder}/pg_hba.conf:2: host all all all reject" in text
+    assert "user name maps have changed: 1 added, 0 removed" in text
+    assert 'file "server.crt" has changed' in text
+    assert text.count('parameter "') == 1
+    text = reload(server, RELOADED).replace('\\"', '"')
+    assert "changed" not in text
+
+
+def test_order_of_rules(server: PgproxyEndpoint) -> None:
+    """The same lines in another order are other rules."""
+    lines = [f"host all u{number} all trust\n" for number in range(30)]
+    (server.folder / "pg_hba.conf").write_text("".join(lines))
+    text = reload(server, RELOADED)
+    assert "rules have changed: 30 added, 1 removed" in text
+    assert "and 11 more" in text
+    (server.folder / "pg_hba.conf").write_text("".join(reversed(lines)))
+    assert "rules have changed: their order" in reload(server, RELOADED)
+
+
+WATCHING = "pgproxy.watch_files = on\n"
+
+
+def test_watch_files(server: PgproxyEndpoint, farm: Farm) -> None:
+    """A renewed certificate counts by itself; what is half written does not."""
+    with (server.folder / "pgproxy.conf").open("a") as file:
+        file.write(WATCHING)
+    reload(server, RELOADED)
+    before = len(server.log_text())
+
+    def said(words: str) -> None:
+        wait_until(
+            lambda: words in server.log_text()[before:],
+            lambda: server.log_text()[before:],
+        )
+
+    other = farm.pki.root.server("localhost", "127.0.0.1")
+    write_private(server.folder / "server.key", other.key_pem())
+    write_private(server.folder / "server.crt", other.certificate_pem())
+    said(f'"{RELOADED}"')
+    assert "files have changed" in server.log_text()[before:]
+    with server.connect() as client:
+        assert certificate(client.request_tls()) == der(other.certificate_pem())
+    before = len(server.log_text())
+    change(server, "pg_hba.conf", "trust", "thrust")
+    said(f'"{NOTHING}"')
+    before = len(server.log_text())
+    change(server, "pg_hba.conf", "thrust", "trust")
+    said(f'"{RELOADED}"')
+
+
+def test_a_slow_passphrase_stops_nobody(server: PgproxyEndpoint, farm: Farm) -> None:
+    """TLS-54: while the command takes its time, clients come and go."""
+    go, waiting = server.folder / "go", server.folder / "waiting"
+    other = farm.pki.root.server("localhost", "127.0.0.1")
+    write_private(server.folder / "server.crt", other.certificate_pem())
+    write_private(server.folder / "server.key", other.key_pem(b"sesame"))
+    command = f"mkfifo {go} && touch {waiting} && cat {go}"
+    with (server.folder / "pgproxy.conf").open("a") as file:
+        file.write(
+            f"ssl_passphrase_command = '{command}'\n"
+            "ssl_passphrase_command_supports_reload = on\n"
+        )
+    before = len(server.log_text())
+    server.signal(signal.SIGHUP)
+    wait_until(waiting.exists, server.log_text)
+    with server.connect() as old:
+        log_in(old.request_tls())
+        assert certificate(old) != der(other.certificate_pem())
+        query(old)
+    go.write_text("sesame\n")
+    wait_until(lambda: RELOADED in server.log_text()[before:], server.log_text)
+    with server.connect() as new:
+        assert certificate(new.request_tls()) == der(other.certificate_pem())
+
+
+def test_a_passphrase_that_hangs_does_not_keep_the_process(
+    server: PgproxyEndpoint, farm: Farm
+) -> None:
+    """Shutdown is not delayed by a command that never ends."""
+    waiting = server.folder / "waiting"
+    other = farm.pki.root.server("localhost", "127.0.0.1")
+    write_private(server.folder / "server.crt", other.certificate_pem())
+    write_private(server.folder / "server.key", other.key_pem(b"sesame"))
+    with (server.folder / "pgproxy.conf").open("a") as file:
+        file.write(
+            f"ssl_passphrase_command = 'echo $$ > {waiting}; exec sleep 600'\n"
+            "ssl_passphrase_command_supports_reload = on\n"
+        )
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: waiting.exists() and waiting.read_text(), server.log_text)
+    try:
+        server.signal(signal.SIGINT)
+        wait_until(lambda: "is shut down" in server.log_text(), server.log_text)
+    finally:
+        os.kill(int(waiting.read_text()), signal.SIGTERM)
