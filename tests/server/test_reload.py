@@ -327,7 +327,7 @@ def test_a_passphrase_that_hangs_does_not_keep_the_process(
             "ssl_passphrase_command_supports_reload = on\n"
         )
     server.signal(signal.SIGHUP)
-    wait_until(lambda: waiting.exists() and waiting.read_text(), server.log_text)
+    wait_until(lambda: waiting.exists() and bool(waiting.read_text()), server.log_text)
     try:
         server.signal(signal.SIGINT)
         wait_until(lambda: "is shut down" in server.log_text(), server.log_text)
