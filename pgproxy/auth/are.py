@@ -163,8 +163,6 @@ def cat(items: Iterable[Expr]) -> Expr:
 def alt(branches: Iterable[Expr]) -> Expr:
     """Return one of *branches*."""
     branches = tuple(branches)
-    if len(branches) == 1:
-        return branches[0]
     first = last = 0
     for branch in branches:
         first |= branch.first

@@ -18,7 +18,7 @@ part takes as much as it can, or as little, such that the others still match.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, assert_never, cast
 
 import re2
 
@@ -229,6 +229,8 @@ class _Writer:
                 limit = "" if most == INFINITY else most
                 times = _QUANTIFIERS.get((least, most), f"{{{least},{limit}}}")
                 return f"(?:{self.write(item)}){times}"
+            case _:
+                assert_never(expr)
 
     def _look(self, expr: Expr, before: int, after: int) -> None:
         """Find the sides in *expr*; *before* and *after* may be around it."""
@@ -252,6 +254,8 @@ class _Writer:
                 self._look(item, before | item.last, after | item.first)
             case Chars() | Constraint():
                 pass
+            case _:
+                assert_never(expr)
 
     def _side(self, name: str, offset: int, outer: int, inner: int) -> str:
         """Return the boundary of a word: *inner* may be in it, *outer* outside."""
@@ -338,10 +342,8 @@ class _Dissection:
         """
         low = max(begin + left.expr.shortest, end - right.expr.longest)
         high = min(begin + left.expr.longest, end - right.expr.shortest)
-        for middle in self._ends(left, begin, low, high):
-            if self._fits(right, middle, end):
-                return middle
-        raise AssertionError(self._regex, self._data)
+        ends = self._ends(left, begin, low, high)
+        return next(middle for middle in ends if self._fits(right, middle, end))
 
     def _last(self, tree: Iteration, begin: int, end: int) -> int | None:
         """
@@ -358,9 +360,11 @@ class _Dissection:
             low = begin + max(child.expr.shortest, 1)
             high = min(begin + child.expr.longest, end)
             left -= left != INFINITY
-            for middle in self._ends(child, begin, low, high):
-                if middle == end or self._fits(child, middle, end, left):
-                    break
+            middle = next(
+                middle
+                for middle in self._ends(child, begin, low, high)
+                if middle == end or self._fits(child, middle, end, left)
+            )
             if middle == end:
                 return begin
             begin = middle
