@@ -11,6 +11,7 @@ import click
 
 from pgproxy import __version__
 from pgproxy.auth.hba_line import HbaLine
+from pgproxy.cli_certs import certs
 from pgproxy.protocol.errors import Report
 from pgproxy.server import log, postmaster
 from pgproxy.server.generation import ConfigurationRejected, Generation, Source, load
@@ -254,3 +255,6 @@ def demo(port: int) -> None:
     from pgproxy.demo import run  # noqa: PLC0415 - needs the extra `demo`
 
     run(port)
+
+
+main.add_command(certs)
