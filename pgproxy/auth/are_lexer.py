@@ -13,11 +13,9 @@ A word depends on the one before, and on how many parentheses there have been: a
 is read when the parser wants it, one ahead. The names are those of regc_lex.c.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
-ALL: Final = (1 << 256) - 1
-"""A set of bytes is a number with the bit of each; this is the set of all."""
+from pgproxy.auth.are_chars import ALL, CLASSES
 
 ICASE: Final = 1
 EXTENDED: Final = 2
@@ -115,40 +113,6 @@ def unsupported(why: str, pattern: bytes, offset: int) -> UnsupportedRegularExpr
     before = pattern[:offset].decode("utf-8", "surrogateescape")
     return UnsupportedRegularExpression(why, len(before) + 1)
 
-
-def byte_set(codes: Iterable[int]) -> int:
-    """Return the set of *codes*; what is no byte is in no text."""
-    mask = 0
-    for code in codes:
-        mask |= 1 << code
-    return mask
-
-
-def _ascii(text: str) -> int:
-    return byte_set(text.encode())
-
-
-_LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
-_DIGITS: Final = "0123456789"
-
-CLASSES: Final = {
-    "alnum": _ascii(_LOWER + _LOWER.upper() + _DIGITS),
-    "alpha": _ascii(_LOWER + _LOWER.upper()),
-    "ascii": byte_set(range(0x80)),
-    "blank": _ascii("\t "),
-    # The only class that has bytes above 0x7f.
-    "cntrl": byte_set([*range(0x20), *range(0x7F, 0xA0)]),
-    "digit": _ascii(_DIGITS),
-    "graph": byte_set(range(0x21, 0x7F)),
-    "lower": _ascii(_LOWER),
-    "print": byte_set(range(0x20, 0x7F)),
-    "punct": _ascii("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
-    "space": _ascii("\t\n\v\f\r "),
-    "upper": _ascii(_LOWER.upper()),
-    "xdigit": _ascii(_DIGITS + "abcdefABCDEF"),
-    "word": _ascii(_LOWER + _LOWER.upper() + _DIGITS + "_"),
-}
-"""The character classes of the C locale; ``cclasscvec`` in regc_locale.c."""
 
 _ESCAPES: Final = {
     "a": (PLAIN, 0x07),

@@ -18,34 +18,24 @@ part takes as much as it can, or as little, such that the others still match.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, Protocol, assert_never, cast
+from typing import Final, Protocol, cast
 
 import re2
 
-from pgproxy.auth.are import (
-    ANYTHING,
-    EDGE,
-    INFINITY,
-    SHORTER,
-    WORD,
-    Alt,
-    Captured,
-    Cat,
-    Chars,
-    Choice,
-    Constraint,
-    Expr,
-    Iteration,
-    Repeat,
-    Split,
-    Tree,
-    parse,
-    repeat,
-)
+from pgproxy.auth.are import parse
+from pgproxy.auth.are_expr import INFINITY, Expr, repeat
 from pgproxy.auth.are_lexer import (
     InvalidRegularExpression,
     UnsupportedRegularExpression,
-    unsupported,
+)
+from pgproxy.auth.are_re2 import Writer
+from pgproxy.auth.are_tree import (
+    SHORTER,
+    Captured,
+    Choice,
+    Iteration,
+    Split,
+    Tree,
 )
 
 __all__ = [
@@ -105,7 +95,7 @@ class Regex:
         self.pattern = pattern
         data = _bytes(pattern)
         self._tree = parse(data)
-        self._writer = _Writer(data, self._tree.expr)
+        self._writer = Writer(data, self._tree.expr)
         self._search = _compile(self._writer.write(self._tree.expr), longest=False)
         self._programs = dict[tuple[int, int], _Program]()
 
@@ -184,113 +174,6 @@ def _compile(pattern: str, *, longest: bool) -> _Program:
     options.longest_match = longest
     options.log_errors = False
     return cast("_Program", re2.compile(pattern.encode(), options))
-
-
-_CONSTRAINTS: Final = {
-    "^": r"\A",
-    "$": r"\z",
-    "n^": "(?m:^)",
-    "n$": "(?m:$)",
-    "y": r"\b",
-    "Y": r"\B",
-}
-
-_QUANTIFIERS: Final = {(0, 1): "?", (0, INFINITY): "*", (1, INFINITY): "+"}
-
-
-class _Writer:
-    r"""
-    Writes parts of a regular expression for RE2.
-
-    RE2 has no ``\m`` and no ``\M``. Each is a word boundary, of which one side is
-    known; so it is ``\b`` where the pattern leaves no choice at that side, or at the
-    other. Where it does, the pattern is refused.
-    """
-
-    def __init__(self, pattern: bytes, expr: Expr) -> None:
-        self._pattern = pattern
-        self._sides = dict[int, str]()
-        self._look(expr, ANYTHING, ANYTHING)
-
-    def write(self, expr: Expr) -> str:
-        """Return *expr* as RE2 takes it."""
-        match expr:
-            case Chars(mask=mask):
-                return _chars(mask)
-            case Constraint(kind="<" | ">", offset=offset):
-                return self._sides[offset]
-            case Constraint(kind=kind):
-                return _CONSTRAINTS[kind]
-            case Cat(items=items):
-                return "".join(map(self.write, items))
-            case Alt(branches=branches):
-                return f"(?:{'|'.join(map(self.write, branches))})"
-            case Repeat(item=item, least=least, most=most):
-                limit = "" if most == INFINITY else most
-                times = _QUANTIFIERS.get((least, most), f"{{{least},{limit}}}")
-                return f"(?:{self.write(item)}){times}"
-            case _:
-                assert_never(expr)
-
-    def _look(self, expr: Expr, before: int, after: int) -> None:
-        """Find the sides in *expr*; *before* and *after* may be around it."""
-        match expr:
-            case Constraint(kind="<", offset=offset):
-                self._sides[offset] = self._side(r"\m", offset, before, after)
-            case Constraint(kind=">", offset=offset):
-                self._sides[offset] = self._side(r"\M", offset, after, before)
-            case Cat(items=items):
-                afters = []
-                for item in reversed(items):
-                    afters.append(after)
-                    after = _around(item, item.first, after, "$")
-                for item, behind in zip(items, reversed(afters), strict=True):
-                    self._look(item, before, behind)
-                    before = _around(item, item.last, before, "^")
-            case Alt(branches=branches):
-                for branch in branches:
-                    self._look(branch, before, after)
-            case Repeat(item=item):
-                self._look(item, before | item.last, after | item.first)
-            case Chars() | Constraint():
-                pass
-            case _:
-                assert_never(expr)
-
-    def _side(self, name: str, offset: int, outer: int, inner: int) -> str:
-        """Return the boundary of a word: *inner* may be in it, *outer* outside."""
-        if not inner & WORD or not outer & ~WORD:
-            return _chars(0)
-        if not inner & ~WORD or not outer & WORD:
-            return r"\b"
-        raise unsupported(
-            f"a {name} with any character beside it", self._pattern, offset
-        )
-
-
-def _around(item: Expr, edge: int, beyond: int, anchor: str) -> int:
-    """Return what may be next, where *item* is next, and *beyond* behind it."""
-    if item.shortest:
-        return edge
-    if isinstance(item, Constraint) and item.kind.endswith(anchor):
-        newline = 1 << ord("\n") if item.kind.startswith("n") else 0
-        return beyond & (EDGE | newline)
-    return edge | beyond
-
-
-@lru_cache(maxsize=256)
-def _chars(mask: int) -> str:
-    """Return one byte of the set *mask*, as RE2 takes it."""
-    ranges, code = "", 0
-    while mask >> code:
-        if mask >> code & 1:
-            end = code
-            while mask >> (end + 1) & 1:
-                end += 1
-            ranges += rf"\x{code:02x}-\x{end:02x}"
-            code = end
-        code += 1
-    return f"[{ranges}]" if ranges else r"[^\x00-\xff]"
 
 
 class _Dissection:

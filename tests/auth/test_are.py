@@ -1,37 +1,15 @@
 """PostgreSQL's regular expressions, parsed (HBA-78, ID-08)."""
 
-import string
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgproxy.auth import are
-from pgproxy.auth.are import (
-    CAP,
-    ELEMENTS,
-    ENDLESS,
-    LONGER,
-    MIXED,
-    SHORTER,
-    Alt,
-    Captured,
-    Cat,
-    Chars,
-    Choice,
-    Constraint,
-    Expr,
-    Iteration,
-    Repeat,
-    Split,
-    Tree,
-    parse,
-)
+from pgproxy.auth.are import parse
+from pgproxy.auth.are_chars import ALL, CLASSES, byte_set
+from pgproxy.auth.are_expr import Chars
 from pgproxy.auth.are_lexer import (
-    ALL,
     BADBR,
     BADRPT,
-    CLASSES,
     ECOLLATE,
     ECTYPE,
     EPAREN,
@@ -39,41 +17,9 @@ from pgproxy.auth.are_lexer import (
     ESUBREG,
     InvalidRegularExpression,
     UnsupportedRegularExpression,
-    byte_set,
 )
-
-
-def show(expr: Expr) -> str:
-    """Return *expr*, briefly: characters, ``(xy)``, ``(x|y)``, ``x{1,2}``."""
-    match expr:
-        case Chars(mask=mask):
-            found = [chr(code) for code in range(256) if mask >> code & 1]
-            return found[0] if len(found) == 1 else f"[{len(found)}]"
-        case Constraint(kind=kind):
-            return f"<{kind}>"
-        case Cat(items=items):
-            return f"({''.join(map(show, items))})"
-        case Alt(branches=branches):
-            return f"({'|'.join(map(show, branches))})"
-        case Repeat(item=item, least=least, most=most):
-            return f"{show(item)}{{{least},{most}}}"
-
-
-def tree(found: Tree) -> str:
-    """Return a tree, briefly, with what each part prefers."""
-    bits = ((LONGER, "L"), (SHORTER, "S"), (MIXED, "M"), (CAP, "C"))
-    flags = "".join(letter for bit, letter in bits if found.flags & bit)
-    match found:
-        case Captured():
-            return f"{flags}:!{show(found.expr)}"
-        case Split(left=left, right=right):
-            return f"{flags}:<{tree(left)} {tree(right)}>"
-        case Choice(branches=branches):
-            return f"{flags}:<{' | '.join(map(tree, branches))}>"
-        case Iteration(child=child, most=most):
-            return f"{flags}:<{tree(child)}>{{{most}}}"
-        case _:
-            return f"{flags}:{show(found.expr)}"
+from pgproxy.auth.are_tree import CAP, MAX_DEPTH
+from tests.auth.trees import show, tree
 
 
 @pytest.mark.parametrize(
@@ -135,16 +81,6 @@ def test_brackets(pattern: bytes, expected: int) -> None:
     expr = parse(pattern).expr
     assert isinstance(expr, Chars)
     assert expr.mask == expected
-
-
-def test_elements() -> None:
-    """Every name that PostgreSQL has for a character, and no other."""
-    assert len(ELEMENTS) == 95
-    assert set(ELEMENTS.values()) == {
-        *range(0x80),
-    } - set(string.ascii_letters.encode())
-    assert ELEMENTS["US"] == ELEMENTS["IS1"] == 0x1F
-    assert ELEMENTS["nine"] == ord("9")
 
 
 @pytest.mark.parametrize(
@@ -237,61 +173,6 @@ def test_just_fits(pattern: bytes) -> None:
     parse(pattern)
 
 
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        # Without parentheses, preferences do not matter inside of a part.
-        (b"ab*", "L:(ab{0,256})"),
-        (b"ab*?", "S:(ab{0,256})"),
-        (b"a", ":a"),
-        (b"a|b*?", "LM:(a|b{0,256})"),
-        (b"a*b*?", "LM:(a{0,256}b{0,256})"),
-        (b"(?:(?:a*?)*)", "LM:a{0,256}{0,256}"),
-        (b"a*?b{2}", "S:(a{0,256}b{2,2})"),
-        # The first of all preferences is the branch's.
-        (b"(a)", "C:!a"),
-        (b"(a*?)", "SC:!a{0,256}"),
-        (b"a(b*)c*?", "LMC:<:a LMC:<LC:!b{0,256} S:c{0,256}>>"),
-        (b"a*?(b)", "SC:<S:a{0,256} C:!b>"),
-        (b"(a)b", "C:<C:!a :b>"),
-        (b"a?b*?(c)", "LMC:<L:a{0,1} SC:<S:b{0,256} C:!c>>"),
-        (b"a?b*?c{0}^", "LM:(a{0,1}b{0,256}()<^>)"),
-        (b"a{0}(b)", "C:<:() C:!b>"),
-        # Alternatives prefer the longer.
-        (b"(a)|b*?", "LMC:<C:!a | S:b{0,256}>"),
-        (b"(?:a|b)(c)|d", "LC:<LC:<L:(a|b) C:!c> | :d>"),
-        # x* is an iteration, x+ is x*x.
-        (b"(a)*", "LC:<C:!a>{256}"),
-        (b"(a*?){0,3}", "LMC:<SC:!a{0,256}>{3}"),
-        (b"(a)+?", "SC:<S:a{0,256} C:!a>"),
-        (b"(a){2,4}", "LC:<L:a{1,3} C:!a>"),
-        (b"(a){2}", "C:<:a C:!a>"),
-        (b"(?:a(b))*", "LC:<C:<:a C:!b>>{256}"),
-        # A quantifier of once counts where it prefers something else.
-        (b"(a*?){1,1}", "LMC:<L:() SC:!a{0,256}>"),
-        (b"(a*){1,1}", "LC:!a{0,256}"),
-        (b"(a){1,1}", "C:!a"),
-        (b"(?:a*?){1,1}", "LM:a{0,256}"),
-        # Only the first parentheses are looked for.
-        (b"((a)b)", "C:!(ab)"),
-        (b"(a)(b)", "C:<C:!a C:b>"),
-        (b"(?:a|(b))(c)", "LC:<LC:<:a | C:!b> C:c>"),
-        (b"(a){0}(b)", "C:(()b)"),
-    ],
-)
-def test_tree(pattern: bytes, expected: str) -> None:
-    """Where the first parentheses are, and what each part prefers; ID-08."""
-    assert tree(parse(pattern)) == expected
-
-
-def test_facts() -> None:
-    """What is known of an expression: its ends and its lengths."""
-    expr = parse(b"^a?b(?:cd|e){2,3}f*").expr
-    assert (expr.first, expr.last) == (byte_set(b"ab"), byte_set(b"def"))
-    assert (expr.shortest, expr.longest) == (3, 8 + ENDLESS)
-    assert parse(b"(?:[ab]{2,5}|c)").expr.longest == 5
-
-
 ATOMS = st.sampled_from(["a", ".", "[a-c]", r"\d", "^", "$", r"\y", ""])
 
 
@@ -341,5 +222,5 @@ def test_any(pattern: bytes) -> None:
 
 def test_depth_is_of_nesting() -> None:
     """Parentheses side by side are not deep."""
-    assert are.MAX_DEPTH == 100
+    assert MAX_DEPTH == 100
     parse(b"((a)(b)|(?:c)){3}" * 200)

@@ -17,8 +17,8 @@ from typing import Final
 
 import pytest
 
-from pgproxy.auth.are import ELEMENTS, Tree
-from pgproxy.auth.are_lexer import CLASSES
+from pgproxy.auth.are_chars import CLASSES, ELEMENTS
+from pgproxy.auth.are_tree import Tree
 from pgproxy.auth.regex import (
     InvalidRegularExpression,
     Regex,
