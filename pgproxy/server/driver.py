@@ -4,15 +4,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeVar, assert_never
 
-from pgproxy.auth.hba import Interfaces
+from pgproxy.auth.hba import (
+    ForwardLookup,
+    Interfaces,
+    LookupFailed,
+    Memberships,
+    ReverseLookup,
+)
 from pgproxy.protocol.errors import SqlState, log_line
-from pgproxy.server import instance, log, system, tls
+from pgproxy.server import instance, log, tls
 from pgproxy.server.generation import Generation
 from pgproxy.server.instance import Gone, Instance, Unreachable
+from pgproxy.server.lookups import Lookups, LookupTimedOut
 from pgproxy.server.port import IncompleteRead, Port, ready, reason
 from pgproxy.server.relay import Relay
+from pgproxy.server.roles import RolesUnknownError
 from pgproxy.session.actions import (
     BeginRelay,
     Close,
@@ -28,6 +36,7 @@ from pgproxy.session.actions import (
 from pgproxy.session.events import (
     CAC,
     Accepted,
+    AddressesFound,
     BackendConnected,
     BackendGone,
     BackendMessage,
@@ -39,10 +48,13 @@ from pgproxy.session.events import (
     ClientGone,
     Event,
     FirstByte,
+    HostNameFound,
     InterfacesFound,
     LookedUp,
     Question,
     RelayEnded,
+    RolesFound,
+    RolesUnknown,
     Terminated,
     TimedOut,
     TlsEstablished,
@@ -52,6 +64,8 @@ from pgproxy.session.session import Session
 from pgproxy.session.states import AUTHORIZING, CLOSED, RELAY, STARTUP, Step
 from pgproxy.settings.conninfo import BackendHost
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
@@ -60,10 +74,12 @@ class Hooks:
 
     Args:
         admit: Says whether a session may begin now, and counts it if so.
+        lookups: Asks the name service.
 
     """
 
     admit: Callable[["Driver"], CAC]
+    lookups: Lookups
 
 
 class Driver:
@@ -187,7 +203,7 @@ class Driver:
                     await self._port.flush()
                     return await self._start_tls()
                 case LookUp(question):
-                    return self._answer(question)
+                    return await self._answer(question)
                 case ConnectBackend():
                     return await self._connect_backend()
                 case Forward(data):
@@ -210,25 +226,53 @@ class Driver:
         except Gone as gone:
             return BackendGone(gone.error)
 
-    def _answer(self, question: Question) -> LookedUp:
+    async def _answer(self, question: Question) -> LookedUp:
+        lookups = self._hooks.lookups
+        timeout_s = self._generation.settings.hostname_lookup_timeout / 1000
         match question:
             case CanAcceptConnections():
                 return CanAccept(self._hooks.admit(self))
             case Interfaces():
                 try:
-                    return InterfacesFound(system.interfaces())
+                    return InterfacesFound(await lookups.interfaces())
                 except OSError as error:
-                    log.write(
-                        log_line(
-                            f"error enumerating network interfaces: {error.strerror}",
-                            event="interfaces.unknown",
-                            sqlstate=SqlState.INTERNAL_ERROR,
-                        ),
-                        self._keys(),
+                    self._tell(
+                        f"error enumerating network interfaces: {error.strerror}",
+                        "interfaces.unknown",
                     )
                     return InterfacesFound(())
+            case ReverseLookup():
+                address = self._accepted.address
+                name = await lookups.remote_hostname(address, timeout_s)
+                return HostNameFound(self._told_if_slow(name))
+            case ForwardLookup(name):
+                found = await lookups.remote_addresses(name, timeout_s)
+                return AddressesFound(self._told_if_slow(found))
+            case Memberships():
+                roles = self._generation.roles
+                assert roles is not None, "without, no file that needs it is loaded"
+                try:
+                    return RolesFound(await roles.get())
+                except RolesUnknownError as error:
+                    return RolesUnknown(str(error))
             case unheard_of:
                 assert_never(unheard_of)
+
+    def _told_if_slow(self, answer: T | LookupFailed) -> T | LookupFailed:
+        """Tell the log of a name service that takes too long: no other line does."""
+        if isinstance(answer, LookupTimedOut):
+            self._tell(
+                f'looking up the host name of client "{self._accepted.host}" '
+                f"{answer.reason}",
+                "lookup.timed_out",
+            )
+        return answer
+
+    def _tell(self, message: str, event: str) -> None:
+        log.write(
+            log_line(message, event=event, sqlstate=SqlState.INTERNAL_ERROR),
+            self._keys(),
+        )
 
     async def _start_tls(self) -> TlsEstablished | TlsFailed:
         with_what = self._generation.tls

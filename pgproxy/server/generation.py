@@ -15,6 +15,7 @@ from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import lint, system
+from pgproxy.server.roles import DriverMissingError, RoleCache, check_driver
 from pgproxy.server.tls import Tls, build_context
 from pgproxy.server.tls_error import TlsConfigurationError
 from pgproxy.server.watch import Files
@@ -49,6 +50,7 @@ class Generation:
         settings: As read.
         policy: What sessions need of it.
         tls: None while ``ssl`` is off.
+        roles: Who is a member of which role; None without ``role_conninfo``.
         sources: Where each value comes from, for those who want to print it.
         notices: What the administrator should know, though nothing is wrong.
         digests: Of the files of TLS, by their names as configured.
@@ -58,6 +60,7 @@ class Generation:
     settings: Settings
     policy: Policy
     tls: Tls | None
+    roles: RoleCache | None
     sources: Mapping[str, conf.Source]
     notices: tuple[Report, ...]
     digests: Mapping[str, bytes]
@@ -158,6 +161,7 @@ def load(
         list_directory=files.list_directory,
         parse_address=system.parse_address,
         ssl=settings.ssl,
+        roles=bool(settings.role_conninfo),
     )
     notices = [*found.notices, *rules.notices]
     faults = _file_faults(hba_path, rules.problems)
@@ -171,11 +175,21 @@ def load(
     wanted = "ident_file" in found.sources or any(line.usermap for line in rules.lines)
     if wanted or Path(ident_path).exists():
         file = load_ident(
-            ident_path, read=files.read_file, list_directory=files.list_directory
+            ident_path,
+            roles=bool(settings.role_conninfo),
+            read=files.read_file,
+            list_directory=files.list_directory,
         )
         maps = file.lines
         notices += file.notices
         faults += _file_faults(ident_path, file.problems)
+    roles = None
+    if settings.role_conninfo:
+        roles = RoleCache(settings.role_conninfo, settings.role_cache_ttl)
+        try:
+            check_driver()
+        except DriverMissingError as error:
+            faults.append(_no_driver(error, found.sources))
     tls, digests = None, dict[str, bytes]()
     if settings.ssl:
         digests = _digests(settings, directory, files)
@@ -191,6 +205,7 @@ def load(
         settings=settings,
         policy=_policy(settings, rules.lines, maps),
         tls=tls,
+        roles=roles,
         sources=found.sources,
         notices=tuple(notices),
         digests=digests,
@@ -260,6 +275,20 @@ def _no_socket(lines: Sequence[HbaLine]) -> Report:
         detail=f"They are read and otherwise ignored: {where}.",
         event="hba.local",
     )
+
+
+def _no_driver(error: DriverMissingError, sources: Mapping[str, conf.Source]) -> Fault:
+    name = "pgproxy.role_conninfo"
+    problem = Report(
+        severity=Severity.ERROR,
+        sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
+        message=f'"{name}" needs a driver that is not installed',
+        detail=str(error),
+        hint="Install it: pip install 'pgproxy[roles]'",
+        context=str(sources[name]),
+        event="roles.no_driver",
+    )
+    return Fault((problem,), None, f'"{name}" cannot be used')
 
 
 def _no_door() -> Report:

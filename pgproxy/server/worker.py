@@ -10,6 +10,7 @@ from pgproxy.server import log
 from pgproxy.server.driver import Driver, Hooks
 from pgproxy.server.generation import Generation
 from pgproxy.server.listener import Listener
+from pgproxy.server.lookups import Lookups
 from pgproxy.server.port import Port
 from pgproxy.server.system import peer_address
 from pgproxy.session.events import CAC, Accepted, Terminated
@@ -45,7 +46,7 @@ class Worker:
         self._drivers: set[Driver] = set()
         self._admitted: set[Driver] = set()
         self._mode: Shutdown | None = None
-        self._hooks = Hooks(admit=self._admit)
+        self._hooks = Hooks(admit=self._admit, lookups=Lookups())
         self._loop: asyncio.AbstractEventLoop
         self._listener: Listener
         self._tasks: asyncio.TaskGroup

@@ -15,6 +15,7 @@ from pgproxy.settings.conninfo import (
     read_conninfo,
 )
 from pgproxy.settings.guc import POSTMASTER, SIGHUP, Guc, guc, gucs_of
+from pgproxy.settings.login_conninfo import LoginConninfo, read_login_conninfo
 from pgproxy.settings.values import (
     InvalidValue,
     ascii_lower,
@@ -244,6 +245,31 @@ class Settings:
         "Where the PostgreSQL server is, as a libpq connection string.",
         name="pgproxy.backend_conninfo",
         parse=read_conninfo,
+    )
+    role_conninfo: LoginConninfo = guc(
+        LoginConninfo(),
+        SIGHUP,
+        "A login that reads who is a member of which role; empty: none.",
+        name="pgproxy.role_conninfo",
+        parse=read_login_conninfo,
+    )
+    role_cache_ttl: int = guc(
+        60,
+        SIGHUP,
+        "How long the memberships are known that were read; 0 asks each time.",
+        name="pgproxy.role_cache_ttl",
+        unit="s",
+        low=0,
+        high=86400,
+    )
+    hostname_lookup_timeout: int = guc(
+        5000,
+        SIGHUP,
+        "How long the name service may take for a client's address or name.",
+        name="pgproxy.hostname_lookup_timeout",
+        unit="ms",
+        low=1,
+        high=60000,
     )
     watch_files: bool = guc(
         False,

@@ -194,11 +194,7 @@ def parse_conninfo(text: str) -> BackendConninfo:
     ``parse_connection_string`` and ``pqConnectOptions2`` in fe-connect.c.
 
     """
-    body = uri_body(text)
-    if body is None:
-        options, unknown = _read_keywords(text), 'invalid connection option "{}"'
-    else:
-        options, unknown = read_uri(text, body), 'invalid URI query parameter: "{}"'
+    options, unknown = read_options(text)
     given = {}
     # Each option is judged before the next is read: a URI that is refused for its
     # password is then not quoted for a fault behind it.
@@ -210,6 +206,19 @@ def parse_conninfo(text: str) -> BackendConninfo:
     )
     seconds = _integer("connect_timeout", given.get("connect_timeout", "0"))
     return BackendConninfo(hosts, seconds if seconds > 0 else None, text)
+
+
+def read_options(text: str) -> tuple[Iterator[tuple[str, str]], str]:
+    """
+    Return the options of a connection string, in either of its forms, one by one.
+
+    And what libpq says in that form of an option that it does not know, with ``{}``
+    for the option. The iterator raises InvalidValue where the text is no such string.
+    """
+    body = uri_body(text)
+    if body is None:
+        return _read_keywords(text), 'invalid connection option "{}"'
+    return read_uri(text, body), 'invalid URI query parameter: "{}"'
 
 
 def read_conninfo(name: str, text: str) -> BackendConninfo:

@@ -15,6 +15,7 @@ from pgproxy.protocol.errors import Report
 from pgproxy.server import log
 from pgproxy.server.driver import Driver, Hooks
 from pgproxy.server.generation import Generation, Source, load
+from pgproxy.server.lookups import Lookups
 from pgproxy.server.port import Port
 from pgproxy.server.relay import ErrorWatch
 from pgproxy.session.events import CAC, Accepted, Terminated, TimedOut
@@ -157,7 +158,7 @@ def play(
                 generation,
                 Port(loop, server),
                 Accepted("127.0.0.1", 5000, ipaddress.ip_address("127.0.0.1")),
-                Hooks(admit=lambda _driver: admit),
+                Hooks(admit=lambda _driver: admit, lookups=Lookups()),
             )
             scene = Scene(stage, Peer(client), driver, loop.create_task(driver.run()))
             try:
@@ -402,7 +403,7 @@ def test_aborted(run: Run[Any], stage: Stage, state: State) -> None:
                 generation,
                 Port(loop, server),
                 Accepted("127.0.0.1", 5000, ipaddress.ip_address("127.0.0.1")),
-                Hooks(admit=lambda _driver: CAC.OK),
+                Hooks(admit=lambda _driver: CAC.OK, lookups=Lookups()),
             )
             scene = Scene(stage, Peer(client), driver, loop.create_task(driver.run()))
             with scene.client:

@@ -317,7 +317,7 @@ def test_what_is_of_no_use() -> None:
     """It is accepted, whatever its value, and named once."""
     found = loaded(
         "shared_buffers = nonsense\ndatestyle = iso\nPLPGSQL.x = 1\nport = 1\n"
-        "sort_mem = 1\nwork_mem = 2\nSHARED_BUFFERS = 3\nssl_ecdh_curve = x\n",
+        "sort_mem = 1\nwork_mem = 2\nSHARED_BUFFERS = 3\nssl_renegotiation_limit = 0\n",
         "a.b.c$=1",
         "-ä.ß=1",
     )
@@ -327,7 +327,7 @@ def test_what_is_of_no_use() -> None:
             sqlstate=SqlState.SUCCESSFUL_COMPLETION,
             message="pgproxy has no use for these parameters: "
             '"DateStyle", "plpgsql.x", "work_mem", "shared_buffers", '
-            '"ssl_groups", "a.b.c$", "_ä.ß"',
+            '"ssl_renegotiation_limit", "a.b.c$", "_ä.ß"',
             event="settings.unused",
         ),
     )
