@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pgproxy.auth.hba import Facts, Needs, check_role
 from pgproxy.auth.lexer import Token
+from pgproxy.auth.regex import InvalidRegularExpression
 from pgproxy.protocol.errors import Report, SqlState, log_line
 
 
@@ -106,7 +107,7 @@ def _expand(line: IdentLine, system_user: str) -> Token | Report:
     r"""
     Return whom *line* lets in, with ``\1`` replaced; or why that cannot be.
 
-    What comes out is a name, whatever it looks like (ID-08 to ID-12).
+    What comes out is a name, whatever it looks like (ID-08 to ID-13).
     """
     regex, pg_user = line.system_user.regex, line.pg_user
     if regex is None or pg_user.regex is not None or pg_user.is_member_check():
@@ -114,7 +115,15 @@ def _expand(line: IdentLine, system_user: str) -> Token | Report:
     before, backreference, after = pg_user.text.partition(r"\1")
     if not backreference:
         return pg_user
-    group = regex.capture(system_user)
+    try:
+        group = regex.capture(system_user)
+    except InvalidRegularExpression as error:
+        return log_line(
+            f'regular expression match for "{line.system_user.text[1:]}" failed: '
+            f"{error}",
+            event="usermap.match_failed",
+            sqlstate=SqlState.INVALID_REGULAR_EXPRESSION,
+        )
     if group is None:
         return log_line(
             f'regular expression "{line.system_user.text[1:]}" has no subexpressions '

@@ -196,6 +196,20 @@ def test_a_missing_subexpression_ends_the_search() -> None:
     assert report.event == "usermap.no_subexpression"
 
 
+def test_a_match_that_fails_ends_the_search() -> None:
+    r"""ID-13: although a later line would say yes; the log has no other line."""
+    maps = lines("m /^(a)*$ \\1\nm /. eve")
+    ok, (report,) = mapped(maps, "m", "a" * 20_000, "eve")
+    assert not ok
+    assert report.sqlstate is SqlState.INVALID_REGULAR_EXPRESSION
+    assert report.severity is Severity.LOG
+    assert report.event == "usermap.match_failed"
+    assert report.message == (
+        'regular expression match for "^(a)*$" failed: '
+        "regular expression is too complex"
+    )
+
+
 def test_a_regex_of_a_database_user_is_no_backreference() -> None:
     r"""ID-08: in a regular expression ``\1`` is its own."""
     maps = lines("m /^(a)$ +\\1")
