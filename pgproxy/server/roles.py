@@ -22,7 +22,7 @@ CONNECT_TIMEOUT: Final = 5
 
 SESSION: Final = (
     "-c search_path=pg_catalog -c default_transaction_read_only=on "
-    "-c statement_timeout=5s -c log_statement=none"
+    "-c statement_timeout=5s"
 )
 """Nothing that a role or a database sets for itself changes what the query means."""
 

@@ -46,6 +46,11 @@ ROLES: Final = (
         f"CREATE ROLE {name} LOGIN"
         for name in ("cleo", "cora", "dina", "testuser", "ssluser", "nossluser")
     ),
+    "CREATE ROLE staff",
+    "CREATE ROLE dev",
+    "GRANT staff TO dev",
+    "GRANT dev TO cleo",
+    "CREATE ROLE boss LOGIN SUPERUSER",
 )
 """
 Passwords as SCRAM and as MD5 has them, none, and one for replication.
