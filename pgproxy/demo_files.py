@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pgproxy.certs.summary import conninfo as connection_string
 from pgproxy.testing.authority import Authority, write_certificates
 
 BACKEND_HBA: Final = """\
@@ -187,26 +188,16 @@ def _no_certificate() -> dict[str, str]:
 
 def psql_line(conninfo: Mapping[str, str]) -> str:
     """Return a line for a shell that logs in with psql."""
-    return shlex.join(["psql", _text(conninfo), "-c", "\\conninfo"])
+    return shlex.join(["psql", connection_string(conninfo), "-c", "\\conninfo"])
 
 
 def python_line(python: str, conninfo: Mapping[str, str]) -> str:
     """Return one that logs in with psycopg, and prints as whom, and if TLS is used."""
     code = (
-        f"import psycopg; c = psycopg.connect({json.dumps(_text(conninfo))}); "
+        f"import psycopg; c = psycopg.connect({json.dumps(connection_string(conninfo))}); "
         'print(c.execute("SELECT current_user").fetchone()[0], c.pgconn.ssl_in_use)'
     )
     return shlex.join([python, "-c", code])
-
-
-def _text(conninfo: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={_quote(value)}" for key, value in conninfo.items())
-
-
-def _quote(value: str) -> str:
-    if value and not any(character in " '\\" for character in value):
-        return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def screen(

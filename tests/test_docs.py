@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +169,25 @@ def test_five_lines(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["check", "-D", str(tmp_path / "pgproxy-data")])
     assert done.exit_code == 0, done.output
     assert "'host=/var/run/postgresql port=5432'" in done.output
+
+
+def test_certificates_can_be_made_like_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every `pgproxy certs` on a page of its own, one after the other."""
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        shlex.split(line, comments=True)
+        for page, text in blocks("sh")
+        if page == "make-certificates.md"
+        for line in text.splitlines()
+        if line.startswith("pgproxy certs ")
+    ]
+    assert len(lines) >= 8
+    for line in lines:
+        done = CliRunner().invoke(main, line[1:])
+        assert done.exit_code == 0, (line, done.output)
+    assert (tmp_path / "ca" / "root.crl").exists()
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:

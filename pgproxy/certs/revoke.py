@@ -30,8 +30,7 @@ def revoke(path: Path, what: str, reason: str, now: dt.datetime) -> Entry:
     with Folder.changing(path) as folder:
         file = Path(what)
         index = folder.index
-        # An argument with a NUL is the name of no file.
-        if "\0" not in what and file.exists():
+        if file.exists() and not file.is_dir():
             index, serial = _with_certificate(folder, file)
         else:
             serial = what
