@@ -52,6 +52,11 @@ class AddressRange:
             return False
         return (int(client) ^ int(self.address)) & int(self.netmask) == 0
 
+    def covers(self, other: "AddressRange") -> bool:
+        """Return whether all of *other*'s addresses are in here."""
+        mine = int(self.netmask)
+        return other.address in self and mine & int(other.netmask) == mine
+
 
 @dataclass(frozen=True, slots=True)
 class HostName:

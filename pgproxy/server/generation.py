@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pgproxy.auth.hba_file import load_hba
+from pgproxy.auth.hba_file import HbaFile, load_hba
 from pgproxy.auth.hba_index import HbaIndex
 from pgproxy.auth.hba_line import ConnType, HbaLine
 from pgproxy.auth.ident import IdentLine
@@ -90,12 +90,14 @@ class ConfigurationRejected(Exception):
 
     Args:
         faults: Of every part that is wrong, not just of the first.
+        rules: pg_hba.conf, for those who want to print it; None if it was not read.
 
     """
 
-    def __init__(self, *faults: Fault) -> None:
+    def __init__(self, *faults: Fault, rules: HbaFile | None = None) -> None:
         super().__init__(f"{len(faults)} faults")
         self.faults = faults
+        self.rules = rules
 
     def at_start(self) -> Iterator[Report]:
         """Yield what the log is told of a server that does not start (TLS-91)."""
@@ -200,7 +202,7 @@ def load(
             summary = "SSL configuration was not reloaded"
             faults.append(Fault(error.reports, None, summary))
     if faults:
-        raise ConfigurationRejected(*faults)
+        raise ConfigurationRejected(*faults, rules=rules)
     return Generation(
         settings=settings,
         policy=_policy(settings, rules.lines, maps),
