@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from pgproxy.certs import folder
+from pgproxy.certs import files, folder
 from pgproxy.certs.issuing import CLIENT_AUTH, SERVER_AUTH, key_pem
 from pgproxy.testing.authority import Authority, days, ec_key, write_private
 from tests.support.ca import Ca
@@ -295,6 +295,34 @@ def test_issue_refuses_to_overwrite(ca: Ca) -> None:
     assert mode(out / "postgresql.key") == 0o600
 
 
+@pytest.mark.parametrize("fails", ["root.crt", "postgresql.key", "postgresql.crt"])
+def test_what_cannot_be_written_is_not_issued(
+    ca: Ca, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """It is not in the index, and nothing is in the way of the next try."""
+    write = files.write
+
+    def full(path: Path, data: bytes, *, mode: int, replace: bool = False) -> None:
+        if path.name == fails:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, data, mode=mode, replace=replace)
+
+    before = contents(ca.folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write", full)
+        said = ca.refuse("issue", "client", "alice", "--out", ca.folder / "alice")
+    assert said == f'pgproxy: "{ca.folder}/alice/{fails}": No space left on device\n'
+    assert contents(ca.folder) == before
+    ca.do("issue", "client", "alice", "--out", ca.folder / "alice")
+
+
+def test_no_folder_for_the_files(ca: Ca) -> None:
+    before = contents(ca.folder)
+    said = ca.refuse("issue", "client", "alice", "--out", ca.path / "root.crt")
+    assert said == f'pgproxy: "{ca.path}/root.crt": File exists\n'
+    assert contents(ca.folder) == before
+
+
 def test_issue_beside_another(ca: Ca) -> None:
     """The root is the same, and no obstacle."""
     out = ca.server("localhost")
@@ -480,9 +508,9 @@ def crls(ca: Ca) -> list[x509.CertificateRevocationList]:
 def test_revoke(two: Ca) -> None:
     """By file, by number in hexadecimal and in decimal, as others print it."""
     roles = ["alice", "bob", "carol", "dave"]
-    files = {role: two.client(role) / "postgresql.crt" for role in roles}
-    leaves = {role: certificates(file)[0] for role, file in files.items()}
-    done = two.do("revoke", files["alice"], "--reason", "keyCompromise")
+    paths = {role: two.client(role) / "postgresql.crt" for role in roles}
+    leaves = {role: certificates(path)[0] for role, path in paths.items()}
+    done = two.do("revoke", paths["alice"], "--reason", "keyCompromise")
     assert "is revoked: client alice\n" in done.stdout
     assert "pgproxy certs crl" in done.stdout
     two.do("revoke", f"{leaves['bob'].serial_number:x}")
@@ -546,9 +574,9 @@ def test_revoke_refuses(ca: Ca) -> None:
 def test_revoke_what_the_index_has_forgotten(two: Ca) -> None:
     """An index from a backup may be older than what was issued since."""
     old = (two.path / "index.json").read_bytes()
-    files = [two.client("alice") / "postgresql.crt", two.server("db") / "server.crt"]
+    issued = [two.client("alice") / "postgresql.crt", two.server("db") / "server.crt"]
     (two.path / "index.json").write_bytes(old)
-    for file in files:
+    for file in issued:
         two.do("revoke", file)
     two.do("crl")
     assert [(one["kind"], one["names"], one["state"]) for one in listed(two)[2:]] == [

@@ -30,6 +30,14 @@ def write(path: Path, data: bytes, *, mode: int, replace: bool = False) -> None:
         OSError: It cannot be written.
 
     """
+    try:
+        _write(path, data, mode, replace=replace)
+    except OSError as error:
+        # Of the file that was asked for, and not of the one that is made first.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write(path: Path, data: bytes, mode: int, *, replace: bool) -> None:
     # mkstemp makes it 0600.
     descriptor, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
     temporary = Path(name)

@@ -1,9 +1,11 @@
 """A certificate for a server or a client, in files that either finds by itself."""
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pgproxy.certs import files
 from pgproxy.certs.errors import CertsError
@@ -23,8 +25,8 @@ from pgproxy.certs.names import Dn, role_name, server_names
 
 LEAVES: Final = {Kind.SERVER: "server", Kind.CLIENT: "postgresql"}
 """
-And those of a leaf: the defaults of ``ssl_cert_file`` and ``ssl_key_file``, and what
-libpq looks for in ``~/.postgresql``.
+What the files are called: the defaults of ``ssl_cert_file`` and ``ssl_key_file``, and
+what libpq looks for in ``~/.postgresql``.
 """
 
 PURPOSES: Final = {Kind.SERVER: SERVER_AUTH, Kind.CLIENT: CLIENT_AUTH}
@@ -112,22 +114,21 @@ def issue(path: Path, request: Request, now: dt.datetime) -> Issued:
             validity=validity,
         )
         base = request.out.absolute() / LEAVES[request.kind]
-        written = {
-            base.with_suffix(".key"): (key_pem(key), files.PRIVATE),
-            base.with_suffix(".crt"): (
-                certificates_pem([certificate, *folder.chain]),
-                files.PUBLIC,
-            ),
-            base.with_name(ROOT_CERTIFICATE): (
-                certificates_pem([folder.root]),
-                files.PUBLIC,
-            ),
-        }
-        wanted = {
-            one: data
-            for one, data in written.items()
-            if _is_to_be_written(one, data[0], force=request.force)
-        }
+        wanted = [
+            one
+            for one in (
+                _File(
+                    base.with_name(ROOT_CERTIFICATE), certificates_pem([folder.root])
+                ),
+                _File(base.with_suffix(".key"), key_pem(key), files.PRIVATE),
+                # Last: without its certificate a key is nobody's.
+                _File(
+                    base.with_suffix(".crt"),
+                    certificates_pem([certificate, *folder.chain]),
+                ),
+            )
+            if _is_to_be_written(one, force=request.force)
+        ]
         entry = Entry.of(
             certificate,
             request.kind,
@@ -143,9 +144,11 @@ def issue(path: Path, request: Request, now: dt.datetime) -> Issued:
         )
         # Before there is a certificate that could be used it stands in the index.
         folder.save(folder.index.add(entry))
-        request.out.mkdir(parents=True, exist_ok=True)
-        for file, (content, mode) in wanted.items():
-            files.write(file, content, mode=mode, replace=request.force)
+        try:
+            _write(request.out, wanted, force=request.force)
+        except OSError:
+            folder.save(folder.index)
+            raise
     return Issued(
         entry=entry,
         certificate=base.with_suffix(".crt"),
@@ -156,20 +159,39 @@ def issue(path: Path, request: Request, now: dt.datetime) -> Issued:
     )
 
 
-def _is_to_be_written(file: Path, content: bytes, *, force: bool) -> bool:
+class _File(NamedTuple):
+    path: Path
+    content: bytes
+    mode: int = files.PUBLIC
+
+
+def _is_to_be_written(file: _File, *, force: bool) -> bool:
     """
-    Return False if *file* has this *content* already.
+    Return False if *file* is there, with this content.
 
     Raises:
         CertsError: It has another, and is not to go.
 
     """
-    if not file.exists():
+    path = file.path
+    if not path.exists():
         return True
-    if file.is_file() and file.read_bytes() == content:
+    if path.is_file() and path.read_bytes() == file.content:
         return False
     if not force:
         raise CertsError(
-            f"{file} is there already. --force replaces it; --out DIR writes elsewhere"
+            f"{path} is there already. --force replaces it; --out DIR writes elsewhere"
         )
     return True
+
+
+def _write(folder: Path, wanted: Iterable[_File], *, force: bool) -> None:
+    """Write all of it; if that fails, what is new and useless goes again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as undo:
+        for one in wanted:
+            new = not one.path.exists()
+            files.write(one.path, one.content, mode=one.mode, replace=force)
+            if new:
+                undo.callback(one.path.unlink)
+        undo.pop_all()
