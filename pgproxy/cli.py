@@ -1,19 +1,25 @@
 """The command line."""
 
+import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 import click
 
-from pgproxy import __version__
-from pgproxy.auth.hba_line import HbaLine
+from pgproxy import __version__, cli_explain
+from pgproxy.auth.hba_advice import advise
+from pgproxy.auth.hba_line import Rule
+from pgproxy.auth.hba_view import Row, hba_file_rules
 from pgproxy.cli_certs import certs
 from pgproxy.protocol.errors import Report
-from pgproxy.server import log, postmaster
+from pgproxy.server import lint, log, postmaster
 from pgproxy.server.generation import ConfigurationRejected, Generation, Source, load
 from pgproxy.server.pid_file import PidFile
 from pgproxy.session.admission import PASSWORD_METHODS
@@ -93,29 +99,137 @@ def serve(
 @_directory
 @_config_file
 @_overrides
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 def check(
-    directory: Path, config_file: Path | None, overrides: tuple[str, ...]
+    directory: Path,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """
     Say what is wrong with the configuration, and how it is understood.
 
-    The exit status is 1 if pgproxy would not start with it.
+    The exit status is 1 if pgproxy would not start with it; a warning does not change
+    it.
     """
     try:
         generation = load(_source(directory, config_file, overrides))
     except ConfigurationRejected as rejected:
-        for report in rejected.at_start():
-            _print_report(report)
+        rules = rejected.rules
+        rows = hba_file_rules(rules.lines, rules.problems) if rules else ()
+        reports = list(rejected.at_start())
+        if as_json:
+            _print_json(None, rows, reports)
+        else:
+            if rows:
+                _print_rules(rows)
+            for report in reports:
+                _print_report(report)
         sys.exit(EXIT_FAILED)
-    for report in generation.notices:
+    lines = generation.policy.hba.lines
+    rows = hba_file_rules(lines, ())
+    reports = list(_notices(generation, directory.absolute()))
+    if as_json:
+        _print_json(generation, rows, reports)
+        return
+    for report in reports:
         _print_report(report)
     _print_settings(generation)
-    _print_rules(generation.policy.hba.lines)
-    if any(line.auth_method in PASSWORD_METHODS for line in generation.policy.hba.lines):
+    click.echo()
+    _print_rules(rows)
+    if any(line.auth_method in PASSWORD_METHODS for line in lines):
         click.echo(
             "\nChannel binding: a backend without TLS cannot offer it. Clients that "
             "require it\nare not served; set channel_binding=prefer there."
         )
+
+
+@main.command()
+@_directory
+@_config_file
+@_overrides
+@cli_explain.options
+def explain(
+    directory: Path,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    log_record: BinaryIO | None,
+    **description: Any,  # noqa: ANN401 - handed on as they are
+) -> None:
+    """
+    Say which line of pg_hba.conf decides for a client, and why no earlier one does.
+
+    The exit status is 1 if the client is refused, and 0 if it is let through to its
+    password.
+    """
+    record = None if log_record is None else log_record.read()
+    found = cli_explain.described(record=record, **description)
+    source = _source(directory, config_file, overrides)
+    try:
+        generation = load(source)
+    except ConfigurationRejected as rejected:
+        for report in rejected.at_start():
+            _print_report(report)
+        sys.exit(EXIT_FAILED)
+    cli_explain.run(generation, source.directory, found, as_json=as_json)
+
+
+def _notices(generation: Generation, directory: Path) -> Iterator[Report]:
+    """Yield what should be known of a configuration that is good."""
+    settings = generation.settings
+    told = dict.fromkeys(generation.notices)
+    if settings.ssl:
+        told |= dict.fromkeys(lint.lint(settings, directory, datetime.now(UTC)))
+    yield from told
+    policy = generation.policy
+    yield from advise(
+        policy.hba.lines, policy.ident, ssl=policy.ssl, ca_loaded=policy.ca_loaded
+    )
+
+
+def _print_json(
+    generation: Generation | None, rows: Iterable[Row], reports: Iterable[Report]
+) -> None:
+    """Print all that `check` has to say; docs/reference/commands.md has its shape."""
+    settings = []
+    if generation is not None:
+        described = describe(generation.settings, generation.sources)
+        settings = [
+            {"name": row.name, "setting": row.setting, "source": str(row.source)}
+            for row in described
+            if row.source is not None
+        ]
+    found = {
+        "ok": generation is not None,
+        "reports": [
+            {
+                "severity": report.severity.value,
+                "sqlstate": report.sqlstate.value,
+                "event": report.event,
+                "message": report.message,
+                "detail": report.detail,
+                "hint": report.hint,
+                "context": report.context,
+            }
+            for report in reports
+        ],
+        "settings": settings,
+        "rules": [
+            {
+                "rule_number": row.rule_number,
+                "file_name": row.file_name,
+                "line_number": row.line_number,
+                **(dict.fromkeys(_FIELDS) if row.rule is None else asdict(row.rule)),
+                "error": row.error,
+            }
+            for row in rows
+        ],
+    }
+    click.echo(json.dumps(found, indent=2))
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Rule))
 
 
 def _print_report(report: Report) -> None:
@@ -139,31 +253,45 @@ def _print_settings(generation: Generation) -> None:
             click.echo(f"{row.name:<{width}} = {row.setting!r:<30}  # {row.source}")
 
 
-def _print_rules(lines: tuple[HbaLine, ...]) -> None:
+def _print_rules(rows: Iterable[Row]) -> None:
     """Print the rules under the names of the view pg_hba_file_rules."""
-    table = [
-        ("line", "type", "database", "user_name", "address", "netmask", "auth_method")
-    ]
-    options = ["options"]
-    for line in lines:
-        rule = line.rule
+    rows = tuple(rows)
+    names = {row.file_name for row in rows if row.file_name is not None}
+    # As short as files can be told apart.
+    top = (
+        os.path.commonpath([str(Path(name).parent) for name in names]) if names else ""
+    )
+    table = [("rule_number", "file_name", "line_number", *_FIELDS, "error")]
+    for row in rows:
+        said = [""] * len(_FIELDS)
+        if row.rule is not None:
+            said = [_cell(getattr(row.rule, field)) for field in _FIELDS]
+        place = os.path.relpath(row.file_name, top) if row.file_name else ""
         table.append(
             (
-                f"{Path(line.source).name}:{line.line_number}",
-                rule.type,
-                ",".join(rule.database),
-                ",".join(rule.user_name),
-                rule.address or "",
-                rule.netmask or "",
-                rule.auth_method,
+                _cell(row.rule_number),
+                place,
+                _cell(row.line_number),
+                *said,
+                row.error or "",
             )
         )
-        options.append(" ".join(rule.options))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    click.echo()
-    for row, last in zip(table, options, strict=True):
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
-        click.echo(log.printable("  ".join([*cells, last]).rstrip()))
+    # The view's columns; those that nothing stands in are left out.
+    columns = (
+        [column for column in zip(*table, strict=True) if any(column[1:])]
+        if len(table) > 1
+        else list(zip(*table, strict=True))
+    )
+    widths = [max(map(len, column)) for column in columns]
+    for cells in zip(*columns, strict=True):
+        padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        click.echo(log.printable("  ".join(padded).rstrip()))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)
 
 
 def _running(directory: Path) -> PidFile:

@@ -357,13 +357,22 @@ class Driver:
 
     def _keys(self) -> dict[str, object]:
         """Return jsonlog's keys for this session."""
-        startup = self.session.startup
-        return {
+        startup, peer = self.session.startup, self.session.peer
+        keys: dict[str, object] = {
             "user": startup.user if startup else None,
             "dbname": startup.database if startup else None,
             "remote_host": self._accepted.host,
             "remote_port": self._accepted.port,
         }
+        if startup is not None:  # what else decides, for `pgproxy explain`
+            keys["ssl"] = self.session.tls is not None
+            if startup.am_walsender:
+                by_name = startup.am_db_walsender
+                keys["replication"] = "database" if by_name else "true"
+        if peer is not None:
+            keys["client_dn"] = peer.distinguished_name
+            keys["client_cn"] = peer.common_name
+        return keys
 
     def _log_disconnection(self, seconds: float) -> None:
         startup = self.session.startup

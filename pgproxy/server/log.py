@@ -131,7 +131,8 @@ def _console(
     stamp = event.pop("timestamp")
     severity = event.pop("error_severity", "LOG")
     message = event.pop("message", None) or event.pop("event", "")
-    event.pop("event", None)
+    for key in ("event", "ssl", "replication", "client_dn", "client_cn"):
+        event.pop(key, None)  # for programs, as `pgproxy explain`
     if event.get("state_code") == SqlState.SUCCESSFUL_COMPLETION:
         del event["state_code"]
     parts = [(severity, message)]
@@ -190,7 +191,8 @@ def _write(report: Report, keys: Mapping[str, object]) -> None:
     }
     emit = getattr(structlog.get_logger(), _LEVELS[report.severity])
     before = _Writer.lost
-    emit(report.event, **{key: value for key, value in parts.items() if value})
+    said = {key: value for key, value in parts.items() if value or value is False}
+    emit(report.event, **said)
     if before and _Writer.lost == before:  # there is room again
         _Writer.lost = 0
         note(f"{before} lines of the log were lost: nobody read them", "log.lost")

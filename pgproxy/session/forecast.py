@@ -26,6 +26,8 @@ class Forecast:
         peer: Its certificate, if it has shown one.
         passed_over: The lines before the one that decides, and why they do not match.
         line: The one that decides; None: there is none.
+        undecided: Whether it is not even known if that line matches, or what its map
+            says, because what has to be known cannot be found out.
         refused: What the client is told, if it is not let through.
         after_method: Whether it is told so only when the method has succeeded: when
             its password was right (CERT-07).
@@ -39,6 +41,7 @@ class Forecast:
     peer: PeerCertificate | None
     passed_over: tuple[tuple[HbaLine, Mismatch], ...]
     line: HbaLine | None
+    undecided: bool = False
     refused: SessionRefused | None = None
     after_method: bool = False
     identity: str | None = None
@@ -112,7 +115,9 @@ def unknown(
     passed_over = tuple(explain(policy.hba.lines, client, facts))
     # It is the line behind those that could not be judged, or its map.
     line = policy.hba.lines[len(passed_over)]
-    return Forecast(peer=peer, passed_over=passed_over, line=line, refused=refused)
+    return Forecast(
+        peer=peer, passed_over=passed_over, line=line, undecided=True, refused=refused
+    )
 
 
 def _identity(line: HbaLine, peer: PeerCertificate | None) -> str | None:
@@ -130,20 +135,21 @@ def follows(found: Forecast, client: Client) -> Iterator[str]:
     if line is None:
         yield "no line matches"
         return
+    if found.undecided:
+        yield "what this line asks for cannot be found out"
+        return
     if line.clientcert is not ClientCert.OFF:
         asks = f"`clientcert={line.clientcert.value}`"
         shows = "shows none"
         if found.peer is not None:
             shows = f"shows that of `{found.peer.distinguished_name}`"
         yield f"{asks} asks for a certificate; the client {shows}"
-    method = f"`{line.auth_method}`: {METHODS[line.auth_method]}"
-    name = list(_name(found, line, client))
+    if line.auth_method not in PASSWORD_METHODS:
+        yield from _name(found, line, client)
+    if found.refused is None or found.after_method or line.auth_method == "reject":
+        yield f"`{line.auth_method}`: {METHODS[line.auth_method]}"
     if line.auth_method in PASSWORD_METHODS:
-        yield method
-        yield from name
-    else:
-        yield from name
-        yield method
+        yield from _name(found, line, client)
 
 
 def _name(found: Forecast, line: HbaLine, client: Client) -> Iterator[str]:

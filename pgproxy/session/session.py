@@ -109,6 +109,15 @@ TLS_HANDSHAKE: Final = 0x16
 """The first byte of a TLS record that opens a handshake."""
 
 
+def memberships_unknown(reason: str) -> CannotConnectNow:
+    """Return the refusal of a client that a line needs the backend's roles for."""
+    return CannotConnectNow(
+        NOT_ACCEPTING,
+        log_detail=f"could not look up role memberships: {reason}",
+        log_hint="Check pgproxy.role_conninfo, and that the backend is running.",
+    )
+
+
 class Session:
     """
     One connection of a client.
@@ -374,18 +383,12 @@ class Session:
 
     def _on_roles_unknown(self, event: RolesUnknown) -> Step:
         # To guess would let in who may not, or shut out who may.
-        raise CannotConnectNow(
-            NOT_ACCEPTING,
-            log_detail=f"could not look up role memberships: {event.reason}",
-            log_hint="Check pgproxy.role_conninfo, and that the backend is running.",
-        )
+        raise memberships_unknown(event.reason)
 
     def _authorize(self) -> Step:
         assert self.startup is not None
         client = self.client
-        found = first_match(
-            self.policy.hba.candidates(client), client, self._facts
-        )
+        found = first_match(self.policy.hba.candidates(client), client, self._facts)
         if isinstance(found, Needs):
             return self._step(AUTHORIZING, LookUp(found.fact))
         line = check_certificate(
