@@ -9,10 +9,17 @@ Write the pages that are lists of what the code has: run it after a change there
 ``tests/test_docs.py`` fails while a page says something else than the code.
 """
 
+import json
+import shlex
+import tempfile
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from click.testing import CliRunner
+
+from pgproxy.cli import main as pgproxy
 from pgproxy.session.events import Event
 from pgproxy.session.states import TRANSITIONS, State
 from pgproxy.settings.catalogue import LogConnections, Settings
@@ -20,8 +27,10 @@ from pgproxy.settings.conf import PREFIX
 from pgproxy.settings.conninfo import HARMLESS, REFUSED, USED
 from pgproxy.settings.describe import Row, describe
 from pgproxy.settings.guc import Context
+from pgproxy.testing.authority import Authority, write_certificates
 
 REFERENCE: Final = Path(__file__).parent / "reference"
+HOWTO: Final = Path(__file__).parent / "howto"
 
 MARK: Final = "<!-- Written by docs/generate.py; change the code, not this page. -->"
 
@@ -83,6 +92,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Yield every page that is written here, and what it has to say."""
     yield REFERENCE / "settings.md", settings_page()
     yield REFERENCE / "session.md", session_page()
+    yield HOWTO / "who-gets-in.md", who_gets_in_page()
 
 
 # --- Settings --------------------------------------------------------------------------
@@ -250,11 +260,174 @@ def _in_order(states: Iterable[State]) -> list[State]:
     return [state for state in State if state in set(states)]
 
 
+# --- Who gets in, and why --------------------------------------------------------------
+
+CONF: Final = """\
+ssl = on
+ssl_ca_file = 'root.crt'
+pgproxy.log_format = json
+"""
+
+RULES: Final = """\
+hostssl  sales,hr  all      10.1.0.0/16   scram-sha-256
+hostssl  app       all      10.0.0.0/8    cert map=staff
+host     all       all      10.0.0.0/8    scram-sha-256
+hostssl  app       carl     10.2.3.4/32   md5
+host     all       monitor  192.0.2.0/24  trust
+"""
+
+MAPS: Final = r"""
+staff  /^(.*)@example\.com$  \1
+""".lstrip()
+
+BROKEN: Final = """\
+hostssl  app  all  10.0.0.0/8  certificate
+host     all  all  10.0.0.0/33 reject
+host     all  all  all         scram-sha-256
+"""
+
+RECORD: Final = {
+    "event": "session.refused",
+    "error_severity": "FATAL",
+    "state_code": "28000",
+    "user": "Monitor",
+    "dbname": "app",
+    "remote_host": "192.0.2.7",
+    "remote_port": 51234,
+    "ssl": False,
+}
+
+WHO_HEAD: Final = """\
+Two commands answer it from the files, with the code that decides when pgproxy serves:
+[`pgproxy check`](../reference/commands.md#pgproxy-check) shows how the rules are
+understood, and [`pgproxy explain`](../reference/commands.md#pgproxy-explain) says what
+becomes of one client.
+
+The examples are about these files:
+"""
+
+
+def who_gets_in_page() -> str:
+    """Return the page of examples; what the commands print, they have printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        example = _Example(Path(folder))
+        return _page(
+            "# Who gets in, and why",
+            MARK,
+            WHO_HEAD,
+            _block("pgproxy.conf", CONF),
+            _block("pg_hba.conf", RULES),
+            _block("pg_ident.conf", MAPS),
+            "## What the rules say",
+            _text(
+                "Warnings first, then what is set, then the rules, with the columns of "
+                "PostgreSQL's view `pg_hba_file_rules`. A line that can never match, "
+                "because an earlier one takes all that it could, is told; and it is told "
+                "only where that is certain."
+            ),
+            example.run("pgproxy check -D /etc/pgproxy"),
+            "## What becomes of a client",
+            _text(
+                "Each line before the one that decides, and why it does not match; then "
+                "what follows. Of a certificate only the names are read."
+            ),
+            example.run(
+                "pgproxy explain -D /etc/pgproxy --user ana --database app "
+                "--address 10.0.0.7 --cert ana.crt"
+            ),
+            _text(
+                "The certificate of somebody else; what the client is told is less than "
+                "what the log is told:"
+            ),
+            example.run(
+                "pgproxy explain -D /etc/pgproxy --user bob --database app "
+                "--address 10.0.0.7 --cert ana.crt"
+            ),
+            _text(
+                "Without TLS the same client comes to another line, as the first that "
+                "matches decides:"
+            ),
+            example.run(
+                "pgproxy explain -D /etc/pgproxy --user ana --database app "
+                "--address 10.0.0.7 --no-ssl"
+            ),
+            _text(
+                "The exit status is 0 if the client is let through to its method, and 1 "
+                "if it is refused. So a test of your rules is a few lines of shell."
+            ),
+            "## What became of a client",
+            _text(
+                "With `pgproxy.log_format = json`, each line of the log has what is "
+                "needed to ask again. This one is in `record.json`:"
+            ),
+            _block("json", json.dumps(RECORD, indent=2)),
+            example.run("pgproxy explain -D /etc/pgproxy --log-record record.json"),
+            _text(
+                "The rules are those of now: if they have changed since, so may the "
+                "answer. `--json` has the same for programs; "
+                "[its shape](../reference/commands.md#pgproxy-explain) is in the reference."
+            ),
+            "## What is wrong with a file",
+            _text(
+                "A file with a bad line is refused as a whole. `check` shows which lines "
+                "are good, and what is wrong with the others. With this `pg_hba.conf`:"
+            ),
+            _block("text", BROKEN),
+            example.broken("pgproxy check -D /etc/pgproxy"),
+        )
+
+
+class _Example:
+    """
+    A folder with a configuration, in which commands are run.
+
+    Args:
+        folder: It; on the page it is called ``/etc/pgproxy``.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        ca = Authority.root("Example CA")
+        write_certificates(folder / "root.crt", ca.certificate)
+        ca.server("db.example.com").write(folder / "server.crt", folder / "server.key")
+        ca.client("ana@example.com").write(folder / "ana.crt", folder / "ana.key")
+        (folder / "pgproxy.conf").write_text(CONF)
+        (folder / "pg_hba.conf").write_text(RULES)
+        (folder / "pg_ident.conf").write_text(MAPS)
+        (folder / "record.json").write_text(json.dumps(RECORD))
+
+    def run(self, command: str) -> str:
+        """Return *command* and what it prints, as a block."""
+        words = []
+        for word in shlex.split(command)[1:]:
+            inside = self._folder / word
+            words.append(str(inside) if inside.is_file() else word)
+        at = words.index("/etc/pgproxy")
+        words[at] = str(self._folder)
+        done = CliRunner(env={"PGPROXYDATA": None}).invoke(pgproxy, words)
+        text = done.output.replace(str(self._folder), "/etc/pgproxy")
+        return _block("console", f"$ {command}\n{text}")
+
+    def broken(self, command: str) -> str:
+        """Return the same of a file with mistakes."""
+        (self._folder / "pg_hba.conf").write_text(BROKEN)
+        return self.run(command)
+
+
+def _block(kind: str, text: str) -> str:
+    return f"```{kind}\n{text.rstrip()}\n```"
+
+
 # --- Markdown --------------------------------------------------------------------------
 
 
 def _page(*parts: str) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _text(text: str) -> str:
+    return textwrap.fill(text, 90, break_long_words=False, break_on_hyphens=False)
 
 
 def _code(words: Iterable[str]) -> str:

@@ -241,7 +241,9 @@ def _print_report(report: Report) -> None:
     ]
     for kind, text in parts:
         if text:
-            lines = "\n\t".join(log.printable(line) for line in text.split("\n"))
+            lines = "\n\t".join(
+                log.printable(line.expandtabs()) for line in text.split("\n")
+            )
             click.echo(f"{kind}:  {lines}", err=True)
 
 

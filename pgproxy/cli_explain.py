@@ -323,23 +323,27 @@ def as_text(
         text[0] += f", certificate {dn} (whether it is valid is not checked here)"
     text.append("")
     for line, mismatch in found.passed_over:
-        text.append(f"{_place(line, directory)}: {line.raw_line}")
+        text.append(f"{_place(line, directory)}: {line.raw_line.expandtabs()}")
         text.append(f"    does not match: {why_not(line, mismatch, client, facts)}")
-    if found.line is not None:
+    if found.line is None:
+        text.append("No line matches.")
+    else:
         says = "is not known to match" if found.undecided else "matches"
-        text.append(f"{_place(found.line, directory)}: {found.line.raw_line}")
+        text.append(
+            f"{_place(found.line, directory)}: {found.line.raw_line.expandtabs()}"
+        )
         text.append(f"    {says}; it decides")
-    text += [f"    {clause}" for clause in follows(found, client)]
+        text += [f"    {clause}" for clause in follows(found, client)]
     text.append("")
     if found.refused is None:
-        text.append("The client is let through.")
+        text.append("The client is let through to its method.")
         return text
     when = "once its password was right" if found.after_method else "at once"
     text.append(f"The client is refused, {when}. It is told")
     text.append(f"    FATAL {found.refused.sqlstate}: {found.refused.message}")
     told = [report.message for report in found.log]
     if found.refused.log_detail:
-        told += found.refused.log_detail.split("\n")
+        told += found.refused.log_detail.expandtabs().split("\n")
     if told:
         text.append("and the log")
         text += [f"    {one}" for one in told]

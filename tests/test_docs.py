@@ -225,10 +225,12 @@ def test_no_command_is_explained_that_is_not_there() -> None:
 def test_main_of_generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It writes what it says."""
     monkeypatch.setattr(generate, "REFERENCE", tmp_path)
+    monkeypatch.setattr(generate, "HOWTO", tmp_path)
     generate.main()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "session.md",
         "settings.md",
+        "who-gets-in.md",
     ]
     assert (tmp_path / "settings.md").read_text("utf-8") == generate.settings_page()
 

@@ -130,10 +130,9 @@ def _identity(line: HbaLine, peer: PeerCertificate | None) -> str | None:
 
 
 def follows(found: Forecast, client: Client) -> Iterator[str]:
-    """Yield what happens once the line has decided, in its order, as clauses."""
+    """Yield what happens once a line has decided, in its order, as clauses."""
     line = found.line
     if line is None:
-        yield "no line matches"
         return
     if found.undecided:
         yield "what this line asks for cannot be found out"
