@@ -4,6 +4,7 @@
 #   make test    the tests; what needs a server that is not here is skipped
 #   make check   format, rules, types, layers
 #   make own-coverage   each core module, covered by its own test file alone
+#   make bench-hba      how long a pg_hba.conf of ten thousand lines takes
 #   make mutants        which changes to the core no test notices (takes hours)
 #
 # PYTHON=python3.13 uses another Python for a new environment; PYTEST_ARGS="-k tls"
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format own-coverage mutants clean
+.PHONY: help demo test check format own-coverage bench-hba mutants clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -38,6 +39,9 @@ format: $(VENV)/dev.stamp
 
 own-coverage: $(VENV)/test.stamp
 	$(BIN)/python tests/tools/own_coverage.py
+
+bench-hba: $(VENV)/demo.stamp
+	$(BIN)/python benchmarks/hba.py
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/mutmut run $(MUTMUT_ARGS)

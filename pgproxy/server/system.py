@@ -1,11 +1,14 @@
 """What the rules need of the system, and the core must not ask itself."""
 
+import contextlib
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Final
 
 import ifaddr
 
@@ -23,6 +26,14 @@ def list_directory(path: str) -> Iterable[str]:
         return [entry.name for entry in entries if not entry.is_dir()]
 
 
+_FAMILIES: Final = (
+    (socket.AF_INET, ipaddress.IPv4Address),
+    (socket.AF_INET6, ipaddress.IPv6Address),
+)
+_NUMERIC: Final = re.compile(r"[0-9a-fA-FxX.:]+(?:%|\Z)")
+"""What all forms of a numeric address are like, as far as a scope."""
+
+
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """
     Return the address that *text* is a number of, as the system reads numbers.
@@ -31,6 +42,13 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     own parser (HBA-64, LIB-15). The scope of an IPv6 address is left out, as it is
     when PostgreSQL compares them.
     """
+    # Most are written as everybody writes them, and host names are no numbers: for
+    # neither is there anything to ask.
+    for family, kind in _FAMILIES:
+        with contextlib.suppress(OSError, ValueError):
+            return kind(socket.inet_pton(family, text))
+    if not _NUMERIC.match(text):
+        return None
     try:
         found = socket.getaddrinfo(
             text, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST

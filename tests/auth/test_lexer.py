@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgproxy.auth.lexer import Token, logical_lines, next_token
+from pgproxy.auth.lexer import Token, logical_lines, next_token, plain_fields
 from pgproxy.auth.regex import compile_regex
 
 
@@ -201,6 +201,43 @@ def test_member_check(token: Token, member_check: bool) -> None:
 def test_token_matches(token: Token, name: str, matches: bool) -> None:
     """HBA-77, HBA-79: byte for byte, or by the expression that it was compiled to."""
     assert token.matches(name) is matches
+
+
+@pytest.mark.parametrize(
+    ("line", "plain"),
+    [
+        (b'host all all all trust # x, "y" @z', True),
+        (b"host a,b,c all 10.0.0.0/8 md5\t# x", True),
+        (b"  \t# nothing", True),
+        (b"", True),
+        (b"host a, b all all trust", False),
+        (b"host a ,b all all trust", False),
+        (b"host ,a all all trust", False),
+        (b"host a,,b all all trust", False),
+        (b"host a,", False),
+        (b'host "a" all all trust', False),
+        (b"host @a all all trust", False),
+    ],
+)
+def test_plain_fields(line: bytes, plain: bool) -> None:
+    """Most lines have nothing special; the others are read the long way."""
+    found = plain_fields(line)
+    assert (found is not None) is plain
+    if found is not None:
+        assert [list(field) for field in found] == fields(line)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*b' \t\r,#"@\\a0/=\f\xa0']).map(lambda char: bytes([char]))
+        | st.binary(max_size=2)
+    ).map(b"".join)
+)
+def test_plain_fields_are_the_same(line: bytes) -> None:
+    """HBA-01 to HBA-06: what the short way finds, the long way finds."""
+    found = plain_fields(line)
+    if found is not None:
+        assert [list(field) for field in found] == fields(line)
 
 
 @given(st.lists(st.binary().filter(lambda b: b"\0" not in b), min_size=1))
