@@ -13,6 +13,7 @@ from typing import Final
 import ifaddr
 
 from pgproxy.auth.hba import Interface
+from pgproxy.auth.lexer import TEXT
 
 
 def read_file(path: str) -> bytes:
@@ -51,9 +52,13 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
         return None
     try:
         found = socket.getaddrinfo(
-            text, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            # Bytes: of a str Python would make another one first, and "²" a 2.
+            text.encode(*TEXT),
+            None,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_NUMERICHOST,
         )
-    except (OSError, UnicodeError):
+    except OSError:
         return None
     return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0])
 
