@@ -37,8 +37,8 @@ def hba_file_rules(
     """
     Return the rows of the view, in the order of the lines.
 
-    What has no line, a file that cannot be opened, comes last. A bad line in a file
-    that has no good one comes where that file is included.
+    Where a file without a good line is included is not known: its lines come last, and
+    so does what has no line at all, a file that cannot be opened.
 
     Source: ``fill_hba_view``, ``fill_hba_line`` in hbafuncs.c.
     """

@@ -105,6 +105,23 @@ def test_contains(the_range: AddressRange, client: str, contained: bool) -> None
     assert (ip_address(client) in the_range) is contained
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "covers"),
+    [
+        (("10.0.0.0", "255.0.0.0"), ("10.1.0.0", "255.255.0.0"), True),
+        (("10.9.9.9", "255.0.0.0"), ("10.1.0.0", "255.255.0.0"), True),  # HBA-65
+        (("10.0.0.0", "255.0.0.0"), ("10.0.0.0", "255.0.0.0"), True),
+        (("10.0.0.0", "255.0.0.0"), ("11.0.0.0", "255.255.0.0"), False),
+        (("10.0.0.0", "255.0.0.0"), ("10.0.0.0", "254.0.0.0"), False),
+        (("10.0.0.1", "255.0.0.255"), ("10.1.1.1", "255.255.0.255"), True),  # HBA-66
+        (("10.0.0.1", "255.0.0.255"), ("10.1.1.1", "255.255.255.0"), False),
+        (("0.0.0.0", "0.0.0.0"), ("::", "::"), False),  # HBA-67
+    ],
+)
+def test_covers(one: tuple[str, str], other: tuple[str, str], covers: bool) -> None:
+    assert the_range(*one).covers(the_range(*other)) is covers
+
+
 @given(ADDRESSES, st.integers(0, 32))
 def test_a_range_contains_its_address(
     address: IPv4Address | IPv6Address, bits: int
