@@ -16,7 +16,12 @@ Reads an address as ``getaddrinfo`` with ``AI_NUMERICHOST`` does; None: it is no
 
 The C library knows forms that Python's ``ipaddress`` does not (``127.1``,
 ``0x7f000001``, ``fe80::1%lo``), so it is given by who may call it (HBA-64, LIB-15).
+It raises `InvalidAddress` where the C library says anything else than "no number".
 """
+
+
+class InvalidAddress(ValueError):
+    """What looks like an address cannot be read; the text says why (HBA-26)."""
 
 
 class AddressKeyword(StrEnum):

@@ -7,6 +7,7 @@ from pgproxy.auth.address import (
     AddressRange,
     AddressSpec,
     HostName,
+    InvalidAddress,
     ParseAddress,
     cidr_mask,
     without_scope,
@@ -178,7 +179,10 @@ class _Parser:
                 return keyword
         host, slash, numbits = token.text.partition("/")
         # To the C library an empty string is no address at all.
-        address = self.parse_address(host) if host else None
+        try:
+            address = self.parse_address(host) if host else None
+        except InvalidAddress as error:
+            raise self.bad(f'invalid IP address "{host}": {error}') from None
         if address is None:
             if slash:
                 raise self.bad(
@@ -199,10 +203,14 @@ class _Parser:
             ),
             "netmask",
         ).text
-        mask = self.parse_address(text) if text else None
+        mask, why = None, "Name or service not known"
+        try:
+            mask = self.parse_address(text) if text else None
+        except InvalidAddress as error:
+            why = str(error)
         if mask is None:
             # What getaddrinfo says of a name where only a number may be (HBA-29).
-            raise self.bad(f'invalid IP mask "{text}": Name or service not known')
+            raise self.bad(f'invalid IP mask "{text}": {why}')
         if mask.version != address.version:
             raise self.bad("IP address and mask do not match")
         return AddressRange(without_scope(address), without_scope(mask))

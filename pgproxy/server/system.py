@@ -12,6 +12,7 @@ from typing import Final
 
 import ifaddr
 
+from pgproxy.auth.address import InvalidAddress
 from pgproxy.auth.hba import Interface
 from pgproxy.auth.lexer import TEXT
 
@@ -42,6 +43,10 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     ``127.1`` and ``0x7f000001`` are addresses to it, which they are not to Python's
     own parser (HBA-64, LIB-15). The scope of an IPv6 address is left out, as it is
     when PostgreSQL compares them.
+
+    Raises:
+        InvalidAddress: The system could not say (HBA-26).
+
     """
     # Most are written as everybody writes them, and host names are no numbers: for
     # neither is there anything to ask.
@@ -58,8 +63,10 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
             type=socket.SOCK_STREAM,
             flags=socket.AI_NUMERICHOST,
         )
-    except OSError:
-        return None
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_NONAME:
+            return None
+        raise InvalidAddress(error.strerror) from error
     return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0])
 
 

@@ -12,6 +12,8 @@ from pgproxy.auth.address import (
     AddressRange,
     AddressSpec,
     HostName,
+    InvalidAddress,
+    IPAddress,
 )
 from pgproxy.auth.hba_file import HbaFile, load_hba
 from pgproxy.auth.hba_line import ClientCert, ClientName, ConnType, HbaLine
@@ -485,6 +487,38 @@ def test_bad_line(text: str, message: str, hint: str | None) -> None:
         context=f'line 2 of configuration file "{HBA}"',
         event="hba.line_invalid",
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("host all all 127.1 255.0.0.0 trust", 'invalid IP address "127.1": no memory'),
+        ("host all all 10.0.0.0 255.1 trust", 'invalid IP mask "255.1": no memory'),
+    ],
+)
+def test_an_address_that_cannot_be_read(line: str, message: str) -> None:
+    """HBA-26: other than a name, which is none of a number."""
+
+    def parse_or_fail(text: str) -> IPAddress | None:
+        if text.count(".") == 1:
+            raise InvalidAddress("no memory")
+        return parse_address(text)
+
+    files = Files({HBA: line.encode()})
+    file = load_hba(
+        HBA,
+        ssl=True,
+        parse_address=parse_or_fail,
+        read=files.read,
+        list_directory=files.list_directory,
+    )
+    assert messages(file.problems) == [message]
+
+
+def test_md5_has_no_condition() -> None:
+    """HBA-48: the setting that forbade it was 16's, and is gone."""
+    (line,) = load("host all all all md5").lines
+    assert line.auth_method == "md5"
 
 
 @pytest.mark.parametrize(

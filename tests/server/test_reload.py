@@ -188,7 +188,7 @@ FAULTS = [
 def test_a_fault_keeps_the_old_configuration(
     spoil: object, log: list[str], server: PgproxyEndpoint
 ) -> None:
-    """TLS-22, TLS-24, HBA-52: whole; and sessions notice nothing."""
+    """TLS-22, TLS-24, HBA-52, HBA-53: whole; and sessions notice nothing."""
     assert callable(spoil)
     with server.connect() as old:
         log_in(old.request_tls())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgproxy.auth.address import InvalidAddress
 from pgproxy.server.system import parse_address
 
 
@@ -45,6 +46,18 @@ def asked(text: str) -> object:
 def test_parse_address(text: str, address: str | None) -> None:
     expected = None if address is None else ipaddress.ip_address(address)
     assert parse_address(text) == expected == asked(text)
+
+
+def test_the_system_cannot_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HBA-26: that is neither an address nor a host name."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_MEMORY, "Memory allocation failure")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert parse_address("127.0.0.1") == ipaddress.ip_address("127.0.0.1")
+    with pytest.raises(InvalidAddress, match="Memory allocation failure"):
+        parse_address("127.1")
 
 
 @given(
