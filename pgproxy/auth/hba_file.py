@@ -8,6 +8,7 @@ from pgproxy.auth.address import (
     AddressSpec,
     HostName,
     InvalidAddress,
+    IPAddress,
     ParseAddress,
     cidr_mask,
     without_scope,
@@ -195,6 +196,10 @@ class _Parser:
             if mask is None:
                 raise self.bad(f'invalid CIDR mask in address "{token.text}"')
             return AddressRange(without_scope(address), mask)
+        return AddressRange(without_scope(address), self.netmask(address))
+
+    def netmask(self, address: IPAddress) -> IPAddress:
+        """Read the mask of *address*, in a field of its own (HBA-29, HBA-30)."""
         text = self.single(
             self.field(
                 "netmask specification",
@@ -213,7 +218,7 @@ class _Parser:
             raise self.bad(f'invalid IP mask "{text}": {why}')
         if mask.version != address.version:
             raise self.bad("IP address and mask do not match")
-        return AddressRange(without_scope(address), without_scope(mask))
+        return without_scope(mask)
 
     def method(self, conntype: ConnType) -> str:
         """Read the authentication method (HBA-31 to HBA-34, HBA-54)."""
