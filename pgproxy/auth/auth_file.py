@@ -3,7 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from pgproxy.auth.lexer import TEXT, Field, Token, logical_lines, next_token, plain_fields
+from pgproxy.auth.lexer import (
+    TEXT,
+    Field,
+    Token,
+    logical_lines,
+    next_token,
+    plain_fields,
+)
 from pgproxy.protocol.conffiles import (
     CONF_FILE_MAX_DEPTH,
     ConfFilesError,
