@@ -120,6 +120,7 @@ def test_rules_are_good(tmp_path: Path, page: str, text: str) -> None:
     found = load_hba(
         str(path),
         ssl=True,
+        roles=True,
         parse_address=system.parse_address,
         read=system.read_file,
         list_directory=system.list_directory,
