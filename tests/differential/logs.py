@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pgproxy.protocol.errors import Report
+from pgproxy.protocol.errors import Report, Severity
 from tests.differential.files import Answer, Folder, Place
 from tests.differential.versions import TOO_DEEP
 
@@ -14,8 +14,11 @@ def by_context(reports: Iterable[Report]) -> ByContext:
     """Return the reports of each place; what ours are called is no matter."""
     found: ByContext = {}
     for report in reports:
-        found.setdefault(report.context, []).append(replace(report, event="report"))
-    return found
+        found.setdefault(report.context, []).append(
+            replace(report, event="report", severity=Severity(report.severity))
+        )
+    # A file that is read twice is complained about twice.
+    return {place: sorted(some, key=repr) for place, some in found.items()}
 
 
 def differences(

@@ -96,6 +96,7 @@ class Client:
 
     Args:
         address: Host and port, or the path of a Unix socket.
+        source: Which address to come from; None: whichever the system takes.
 
     Attributes:
         received: Every byte that came in, as it was on the wire.
@@ -103,10 +104,16 @@ class Client:
 
     """
 
-    def __init__(self, address: tuple[str, int] | str) -> None:
+    def __init__(
+        self, address: tuple[str, int] | str, source: str | None = None
+    ) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        if isinstance(address, tuple) and ":" in address[0]:
+            family = socket.AF_INET6
         self.sock = socket.socket(family)
         self.sock.settimeout(TIMEOUT)
+        if source is not None:
+            self.sock.bind((source, 0))
         self.sock.connect(address)
         self.local_port = (
             0 if isinstance(address, str) else int(self.sock.getsockname()[1])
