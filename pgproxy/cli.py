@@ -121,7 +121,7 @@ def check(
         if as_json:
             _print_json(None, rows, reports)
         else:
-            if rows:
+            if any(row.file_name for row in rows):
                 _print_rules(rows)
             for report in reports:
                 _print_report(report)

@@ -328,11 +328,11 @@ def as_text(
     if found.line is None:
         text.append("No line matches.")
     else:
-        says = "is not known to match" if found.undecided else "matches"
         text.append(
             f"{_place(found.line, directory)}: {found.line.raw_line.expandtabs()}"
         )
-        text.append(f"    {says}; it decides")
+        if not found.undecided:
+            text.append("    matches; it decides")
         text += [f"    {clause}" for clause in follows(found, client)]
     text.append("")
     if found.refused is None:

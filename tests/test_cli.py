@@ -1,6 +1,7 @@
 """The command line: what each command says, and its exit status."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -81,14 +82,18 @@ def test_check(data: Path) -> None:
         re.MULTILINE,
     )
     assert "max_connections" not in done.stdout  # its default is not what was asked
-    rules = done.stdout.partition("\nline ")[2].splitlines()
+    rules = done.stdout.partition("\nrule_number ")[2].splitlines()
+    assert rules[0].split() == [
+        *("file_name", "line_number", "type", "database", "user_name", "address"),
+        *("netmask", "auth_method", "options"),
+    ]
     assert [line.split() for line in rules[1:4]] == [
-        ["pg_hba.conf:2", "host", "all", "all", "127.0.0.1", "255.255.255.255",
-         "scram-sha-256"],
-        ["pg_hba.conf:3", "hostssl", "app,Ö", "ana", "samenet", "cert",
-         "map=staff", "clientcert=verify-full", "clientname=DN"],
-        ["pg_hba.conf:4", "hostnossl", "replication", "rex", "10.0.0.0", "255.0.0.0",
-         "reject"],
+        ["1", "pg_hba.conf", "2", "host", "all", "all", "127.0.0.1",
+         "255.255.255.255", "scram-sha-256"],
+        ["2", "pg_hba.conf", "3", "hostssl", "app,Ö", "ana", "samenet", "cert",
+         "map=staff,clientcert=verify-full,clientname=DN"],
+        ["3", "pg_hba.conf", "4", "hostnossl", "replication", "rex", "10.0.0.0",
+         "255.0.0.0", "reject"],
     ]  # fmt: skip
     assert "set channel_binding=prefer there" in done.stdout
     assert done.stderr == ""
@@ -103,17 +108,143 @@ def test_check_without_passwords(data: Path) -> None:
 
 
 def test_check_finds_faults(data: Path) -> None:
-    """All of them, with their place; nothing else is printed."""
-    (data / "pg_hba.conf").write_text("host all all all krb5\nhots\n")
+    """All of them, with their place; and the rules, the good ones among them."""
+    (data / "pg_hba.conf").write_text(
+        "host all all all krb5\nhots\nhost all all all md5\n"
+    )
     (data / "server.key").chmod(0o644)
     done = run("check", "-D", data)
     assert done.exit_code == 1
-    assert done.stdout == ""
+    assert [line.split(maxsplit=2)[:3] for line in done.stdout.splitlines()[1:]] == [
+        ["pg_hba.conf", "1", 'invalid authentication method "krb5"'],
+        ["pg_hba.conf", "2", 'invalid connection type "hots"'],
+        ["1", "pg_hba.conf", "3            host  all       all        all      md5"],
+    ]
     assert 'invalid authentication method "krb5"' in done.stderr
     assert f'line 1 of configuration file "{data}/pg_hba.conf"' in done.stderr
     assert 'invalid connection type "hots"' in done.stderr
     assert "has group or world access" in done.stderr
     assert "\nDETAIL:  File must have permissions" in done.stderr
+
+
+def test_check_without_rules(data: Path) -> None:
+    """What is wrong is in a file that comes before, or there is no line to show."""
+    for name, text in ("pgproxy.conf", "port = x\n"), ("pg_hba.conf", "# none\n"):
+        (data / name).write_text(text)
+        done = run("check", "-D", data)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "FATAL:  " in done.stderr
+        (data / "pgproxy.conf").write_text(CONF)
+
+
+def test_check_of_a_file_that_is_not_there(data: Path) -> None:
+    """A row of the view without a line: as JSON only, the error says it all."""
+    (data / "pg_hba.conf").unlink()
+    done = run("check", "-D", data)
+    assert (done.exit_code, done.stdout) == (1, "")
+    done = run("check", "-D", data, "--json")
+    (row,) = json.loads(done.stdout)["rules"]
+    assert row["error"].startswith('could not open file "')
+    assert row["file_name"] is None
+
+
+def test_check_shows_which_file(data: Path) -> None:
+    """As short as the files can be told apart."""
+    (data / "sub").mkdir()
+    (data / "sub/more.conf").write_text("host all all all md5\n")
+    (data / "pg_hba.conf").write_text("include sub/more.conf\nhost x x all reject\n")
+    done = run("check", "-D", data)
+    table = done.stdout.partition("\nrule_number ")[2].splitlines()
+    assert [line.split()[:3] for line in table[1:3]] == [
+        ["1", "sub/more.conf", "1"],
+        ["2", "pg_hba.conf", "2"],
+    ]
+
+
+def test_check_warns(data: Path) -> None:
+    """Of what is in vain, with its place; the exit status stays as it is."""
+    (data / "pg_hba.conf").write_text("host all all all md5\nhost\ta all all trust\n")
+    done = run("check", "-D", data)
+    assert done.exit_code == 0
+    assert done.stderr.splitlines() == [
+        (
+            "WARNING:  this line can never match: an earlier one takes all connections "
+            "that it is about"
+        ),
+        (
+            f'DETAIL:  line 1 of configuration file "{data}/pg_hba.conf" comes first: '
+            '"host all all all md5"'
+        ),
+        "HINT:  Move it before that line, or remove it.",
+        f'CONTEXT:  line 2 of configuration file "{data}/pg_hba.conf"',
+    ]
+
+
+def test_check_looks_at_certificates(data: Path) -> None:
+    """Each thing once; and not where there is no TLS."""
+    server = Authority.root("root CA").server(subject="nobody")
+    server.write(data / "server.crt", data / "server.key")
+    done = run("check", "-D", data)
+    assert done.exit_code == 0
+    assert done.stderr.count("has no subject alternative name") == 1
+    done = run("check", "-D", data, "-c", "ssl=off")
+    assert "subject alternative name" not in done.stderr
+
+
+def test_check_as_json(data: Path) -> None:
+    """The shape is that of docs/reference/commands.md."""
+    done = run("check", "-D", data, "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found.keys() == {"ok", "reports", "settings", "rules"}
+    assert (found["ok"], found["reports"]) == (True, [])
+    assert found["settings"][0] == {
+        "name": "listen_addresses",
+        "setting": "127.0.0.1",
+        "source": f'line 2 of configuration file "{data}/pgproxy.conf"',
+    }
+    assert found["rules"][1] == {
+        "rule_number": 2,
+        "file_name": f"{data}/pg_hba.conf",
+        "line_number": 3,
+        "type": "hostssl",
+        "database": ["app", "Ö"],
+        "user_name": ["ana"],
+        "address": "samenet",
+        "netmask": None,
+        "auth_method": "cert",
+        "options": ["map=staff", "clientcert=verify-full", "clientname=DN"],
+        "error": None,
+    }
+
+
+def test_check_as_json_finds_faults(data: Path) -> None:
+    (data / "pg_hba.conf").write_text("hots\n")
+    done = run("check", "-D", data, "--json")
+    assert (done.exit_code, done.stderr) == (1, "")
+    found = json.loads(done.stdout)
+    assert (found["ok"], found["settings"]) == (False, [])
+    assert found["rules"] == [
+        {
+            **dict.fromkeys(
+                ["rule_number", "type", "database", "user_name", "address"]
+            ),
+            **dict.fromkeys(["netmask", "auth_method", "options"]),
+            "file_name": f"{data}/pg_hba.conf",
+            "line_number": 1,
+            "error": 'invalid connection type "hots"',
+        }
+    ]
+    assert found["reports"][0] == {
+        "severity": "LOG",
+        "sqlstate": "F0000",
+        "event": "hba.line_invalid",
+        "message": 'invalid connection type "hots"',
+        "detail": None,
+        "hint": None,
+        "context": f'line 1 of configuration file "{data}/pg_hba.conf"',
+    }
+    assert found["reports"][-1]["severity"] == "FATAL"
 
 
 def test_check_says_what_is_not_wrong(data: Path) -> None:
@@ -172,7 +303,9 @@ def test_relative_directory(data: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert f'"{data}/pgproxy.conf"' in done.stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "status", "reload", "stop"])
+@pytest.mark.parametrize(
+    "command", ["serve", "check", "explain", "status", "reload", "stop"]
+)
 def test_directory_is_needed(command: str, data: Path) -> None:
     """Every command works on a directory, and says so where it is missing."""
     done = run(command)
@@ -340,5 +473,5 @@ def test_help(option: str) -> None:
     """Every command has a line."""
     done = run(option)
     assert done.exit_code == 0
-    for command in ("check", "demo", "reload", "serve", "status", "stop"):
+    for command in ("check", "demo", "explain", "reload", "serve", "status", "stop"):
         assert re.search(rf"^  {command} +[A-Z]", done.stdout, re.MULTILINE)

@@ -210,6 +210,7 @@ def test_session(run: Run[Any], stage: Stage, tls: bool) -> None:
         "dbname": "postgres",
         "remote_host": "127.0.0.1",
         "remote_port": 5000,
+        "ssl": tls,
         "octets_from_client": 5,
         "octets_from_backend": 10,
     }

@@ -86,6 +86,21 @@ def test_json(start: Log) -> None:
     assert second.keys().isdisjoint({"detail", "hint", "context", "user"})
 
 
+def test_what_explain_needs(start: Log) -> None:
+    """For programs: no TLS is something to say, and the console leaves it out."""
+    keys = {"ssl": False, "client_dn": None, "octets_from_client": 0}
+    written = start("json")
+    log.write(report(), keys)
+    found = json.loads(written.getvalue())
+    assert found["ssl"] is False
+    assert found.keys().isdisjoint({"client_dn", "octets_from_client"})
+    written = start("console")
+    log.write(report(), {"ssl": True, "client_dn": "CN=a", "client_cn": "a"})
+    log.write(report(), {"replication": "true"})
+    lines = [line.partition("Z ")[2] for line in written.getvalue().splitlines()]
+    assert lines == ["LOG:  it happened"] * 2
+
+
 def test_console(start: Log) -> None:
     """As PostgreSQL's stderr log: a line for each part, a tab before what goes on."""
     written = start("console")
