@@ -3,14 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from pgproxy.auth.lexer import (
-    TEXT,
-    Field,
-    Token,
-    logical_lines,
-    next_token,
-    plain_fields,
-)
+from pgproxy.auth.lexer import TEXT, Field, Token, Words, fields, logical_lines
 from pgproxy.protocol.conffiles import (
     CONF_FILE_MAX_DEPTH,
     ConfFilesError,
@@ -110,6 +103,7 @@ class _Reader:
 
     read: Read
     list_directory: ListDirectory
+    words: Words = field(default_factory=Words)
     problems: list[Report] = field(default_factory=list)
     notices: list[Report] = field(default_factory=list)
 
@@ -120,46 +114,47 @@ class _Reader:
         data = self.open(path, depth, where, missing_ok=missing_ok)
         lines: list[AuthLine] = []
         for number, raw in logical_lines(data):
+            line = raw.decode(*TEXT)
             here: _Where = (_context(path, number), *where)
             before = len(self.problems)
-            fields = self.fields(raw, path, depth, here)
-            if not fields or len(self.problems) > before:
+            found = fields(line, self.words)
+            if "@" in line:
+                found = self.expand_all(found, path, depth, here)
+            if not found or len(self.problems) > before:
                 continue
-            if len(fields) == 2 and (word := fields[0][0].text) in _DIRECTIVES:
-                lines += self.include(word, fields[1][0].text, path, depth, here)
+            if len(found) == 2 and (word := found[0][0].text) in _DIRECTIVES:
+                lines += self.include(word, found[1][0].text, path, depth, here)
                 continue
             lines.append(
-                AuthLine(
-                    source=path,
-                    line_number=number,
-                    raw_line=raw.decode(*TEXT),
-                    fields=fields,
-                )
+                AuthLine(source=path, line_number=number, raw_line=line, fields=found)
             )
         return lines
 
-    def fields(
-        self, raw: bytes, path: str, depth: int, here: _Where
+    def expand_all(
+        self, found: tuple[Field, ...], path: str, depth: int, here: _Where
     ) -> tuple[Field, ...]:
-        """Return the fields of a line; one that an empty ``@file`` empties is gone."""
-        plain = plain_fields(raw)
-        if plain is not None:
-            return plain
-        found: list[list[Token]] = []
+        """
+        Return *found* with the tokens of a file in the place of each ``@file``.
+
+        A field that an empty file empties is gone (HBA-14). The first problem ends it.
+
+        Source: ``next_field_expand`` in hba.c; HBA-13.
+        """
         before = len(self.problems)
-        token, at, comma = next_token(raw, 0)
-        goes_on = False
-        while token is not None and len(self.problems) == before:
-            if not goes_on:
-                found.append([])
-            name = token.text[1:]
-            if token.text.startswith("@") and name and not token.quoted:
-                found[-1] += self.expand(name, path, depth, here)
-            else:
-                found[-1].append(token)
-            goes_on = comma
-            token, at, comma = next_token(raw, at)
-        return tuple(tuple(tokens) for tokens in found if tokens)
+        expanded: list[Field] = []
+        for tokens in found:
+            inner: list[Token] = []
+            for token in tokens:
+                name = token.text[1:]
+                if token.text.startswith("@") and name and not token.quoted:
+                    inner += self.expand(name, path, depth, here)
+                    if len(self.problems) > before:
+                        return ()
+                else:
+                    inner.append(token)
+            if inner:
+                expanded.append(tuple(inner))
+        return tuple(expanded)
 
     def expand(self, name: str, path: str, depth: int, here: _Where) -> list[Token]:
         """Return all tokens of the file that ``@name`` stands for."""

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgproxy.auth.lexer import Token, logical_lines, next_token, plain_fields
+from pgproxy.auth.lexer import TEXT, Token, Words, fields, logical_lines, next_token
 from pgproxy.auth.regex import compile_regex
 
 
-def fields(line: bytes) -> list[list[Token]]:
-    """Return the fields of *line*, as the reader of files puts them together."""
+def by_token(line: bytes) -> list[list[Token]]:
+    """Return the fields of *line*, token by token."""
     found: list[list[Token]] = []
     at, more = 0, False
     while True:
@@ -21,6 +21,11 @@ def fields(line: bytes) -> list[list[Token]]:
             found[-1].append(token)
         else:
             found.append([token])
+
+
+def at_once(line: bytes) -> list[list[Token]]:
+    """Return the fields of *line*, as the reader of files asks for them."""
+    return [list(field) for field in fields(line.decode(*TEXT), Words())]
 
 
 def bare(*words: str) -> list[Token]:
@@ -97,7 +102,8 @@ def quoted(*words: str) -> list[Token]:
     ],
 )
 def test_fields(line: bytes, expected: list[list[Token]]) -> None:
-    assert fields(line) == expected
+    assert by_token(line) == expected
+    assert at_once(line) == expected
 
 
 @pytest.mark.parametrize(
@@ -203,48 +209,58 @@ def test_token_matches(token: Token, name: str, matches: bool) -> None:
     assert token.matches(name) is matches
 
 
-@pytest.mark.parametrize(
-    ("line", "plain"),
-    [
-        (b'host all all all trust # x, "y" @z', True),
-        (b"host a,b,c all 10.0.0.0/8 md5\t# x", True),
-        (b"  \t# nothing", True),
-        (b"", True),
-        (b"host a, b all all trust", False),
-        (b"host a ,b all all trust", False),
-        (b"host ,a all all trust", False),
-        (b"host a,,b all all trust", False),
-        (b"host a,", False),
-        (b'host "a" all all trust', False),
-        (b"host @a all all trust", False),
-    ],
-)
-def test_plain_fields(line: bytes, plain: bool) -> None:
-    """Most lines have nothing special; the others are read the long way."""
-    found = plain_fields(line)
-    assert (found is not None) is plain
-    if found is not None:
-        assert [list(field) for field in found] == fields(line)
-
-
 @given(
     st.lists(
-        st.sampled_from([*b' \t\r,#"@\\a0/=\f\xa0']).map(lambda char: bytes([char]))
-        | st.binary(max_size=2)
+        st.sampled_from([*b' \t\r\n,#""@\\a0/=\f\xa0\xc3']).map(
+            lambda char: bytes([char])
+        )
+        | st.binary(max_size=3)
     ).map(b"".join)
 )
-def test_plain_fields_are_the_same(line: bytes) -> None:
-    """HBA-01 to HBA-06: what the short way finds, the long way finds."""
-    found = plain_fields(line)
-    if found is not None:
-        assert [list(field) for field in found] == fields(line)
+def test_a_line_at_once_is_the_same(line: bytes) -> None:
+    """HBA-01 to HBA-06: the short way finds what the long way finds."""
+    assert at_once(line) == by_token(line)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "part",
+    [
+        b" ",
+        b",",
+        b'"',
+        b'""',
+        b'"a',
+        b'a"',
+        b'"a"',
+        b'"a" ',
+        b"a,",
+        b", ",
+        b"a#",
+        b'a "',
+    ],
+)
+def test_a_long_line_takes_no_longer(part: bytes) -> None:
+    """No line is looked at again and again: the time grows as the line does."""
+    line = part * (300_000 // len(part))
+    assert at_once(line) == by_token(line)
+
+
+def test_words_are_known_again() -> None:
+    """A quoted word is another one."""
+    words = Words()
+    first, second, third = fields('all "all" all', words)
+    assert first == third == (Token("all", quoted=False),)
+    assert first[0] is third[0]
+    assert second == (Token("all", quoted=True),)
+    assert words == {"all": first[0], '"all"': second[0]}
 
 
 @given(st.lists(st.binary().filter(lambda b: b"\0" not in b), min_size=1))
 def test_written_with_quotes_reads_back(values: list[bytes]) -> None:
     """Any bytes but NUL and the end of a line can be written in quotes."""
     line = b" ".join(b'"' + v.replace(b'"', b'""') + b'"' for v in values)
-    assert fields(line) == [
+    assert by_token(line) == [
         quoted(v.decode("utf-8", "surrogateescape")) for v in values
     ]
 
