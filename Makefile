@@ -5,6 +5,7 @@
 #   make check   format, rules, types, layers
 #   make own-coverage   each core module, covered by its own test file alone
 #   make bench-hba      how long a pg_hba.conf of ten thousand lines takes
+#   make soak-reload    a thousand reloads under load
 #   make mutants        which changes to the core no test notices (takes hours)
 #
 # PYTHON=python3.13 uses another Python for a new environment; PYTEST_ARGS="-k tls"
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format own-coverage bench-hba mutants clean
+.PHONY: help demo test check format own-coverage bench-hba soak-reload mutants clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -42,6 +43,9 @@ own-coverage: $(VENV)/test.stamp
 
 bench-hba: $(VENV)/demo.stamp
 	$(BIN)/python benchmarks/hba.py
+
+soak-reload: $(VENV)/test.stamp
+	PGPROXY_RELOADS=1000 $(BIN)/python -m pytest -q tests/server/test_reload_load.py
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/mutmut run $(MUTMUT_ARGS)
