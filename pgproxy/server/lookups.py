@@ -12,7 +12,7 @@ from pgproxy.auth.address import Interface, IPAddress
 from pgproxy.auth.hba import LookupFailed
 from pgproxy.auth.lexer import TEXT
 from pgproxy.server import system
-from pgproxy.server.threads import in_daemon_thread
+from pgproxy.server.threads import daemon_thread, in_daemon_thread
 
 MOST_THREADS: Final = 16
 """
@@ -78,17 +78,26 @@ class Lookups:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._slots.acquire()
-                return await in_daemon_thread(ask)
+                return await self._begin(ask)
         except TimeoutError:
             return LookupTimedOut(f"timed out after {timeout_s:g} s")
+
+    def _begin(self, ask: Callable[[], T]) -> asyncio.Future[T]:
+        try:
+            return daemon_thread(ask)
+        except RuntimeError:  # then nobody else gives the slot back
+            self._slots.release()
+            raise
 
 
 def reverse_lookup(address: IPAddress) -> str | LookupFailed:
     """Return the name of *address*; a number is none (``NI_NAMEREQD``)."""
     try:
         name, _service = socket.getnameinfo((str(address), 0), socket.NI_NAMEREQD)
-    except socket.gaierror as error:
-        return LookupFailed(error.strerror or str(error))
+    except OSError as error:
+        return _failed(error)
+    except UnicodeDecodeError:  # Python gives out none but UTF-8
+        return LookupFailed("the name is not valid UTF-8")
     return name
 
 
@@ -96,9 +105,16 @@ def forward_lookup(name: str) -> frozenset[IPAddress] | LookupFailed:
     """Return the addresses of *name*, without scopes."""
     try:
         found = socket.getaddrinfo(name.encode(*TEXT), None)
-    except socket.gaierror as error:
-        return LookupFailed(error.strerror or str(error))
+    except OSError as error:
+        return _failed(error)
     return frozenset(
         ipaddress.ip_address(str(address[0]).partition("%")[0])
         for _family, _kind, _protocol, _name, address in found
     )
+
+
+def _failed(error: OSError) -> LookupFailed:
+    """Return it in the words of ``gai_strerror``."""
+    if isinstance(error, socket.gaierror):
+        return LookupFailed(error.strerror or str(error))
+    return LookupFailed("System error")  # EAI_SYSTEM, which Python takes apart

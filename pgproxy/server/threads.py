@@ -17,8 +17,22 @@ async def in_daemon_thread(
     Return what *function* returns, or raise what it raises; meanwhile others run.
 
     Whoever waits can be cancelled at any moment; the thread goes on, and is forgotten.
-    The process does not wait for it when it ends, which it would for a thread of the
-    loop's own executor.
+    """
+    return await daemon_thread(function, *args, **kwargs)
+
+
+def daemon_thread(
+    function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> asyncio.Future[T]:
+    """
+    Begin *function* in a thread; the future has what comes of it.
+
+    The process does not wait for the thread when it ends, which it would for one of
+    the loop's own executor.
+
+    Raises:
+        RuntimeError: The system has no thread left.
+
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -41,4 +55,4 @@ async def in_daemon_thread(
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, daemon=True, name=function.__name__).start()
-    return await future
+    return future

@@ -1,6 +1,7 @@
 """The name service: asked beside everything else, for a limited time (HBA-68)."""
 
 import asyncio
+import errno
 import socket
 import threading
 from ipaddress import ip_address
@@ -49,6 +50,48 @@ def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = LookupFailed("Name or service not known")
     assert reverse_lookup(NOBODY) == expected
     assert forward_lookup("no.such.host.invalid") == expected
+
+
+def test_the_system_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EAI_SYSTEM, which Python raises as the error of the system that it is."""
+
+    def no_files(*_arguments: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "getnameinfo", no_files)
+    monkeypatch.setattr(socket, "getaddrinfo", no_files)
+    expected = LookupFailed("System error")
+    assert reverse_lookup(NOBODY) == expected
+    assert forward_lookup("localhost") == expected
+
+
+def test_a_name_that_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a name service says may be anything; it matches no line."""
+
+    def odd(*_arguments: object) -> None:
+        b"\xff.example".decode()
+
+    monkeypatch.setattr(socket, "getnameinfo", odd)
+    assert reverse_lookup(NOBODY) == LookupFailed("the name is not valid UTF-8")
+
+
+def test_no_thread_left(run: Run[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is an error of ours; but no slot is lost by it."""
+
+    async def test() -> None:
+        asked = Lookups()
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_thread)
+            for _ in range(2 * MOST_THREADS):
+                with pytest.raises(RuntimeError, match="can't start new thread"):
+                    await asked.remote_hostname(LOOPBACK, 60)
+        assert isinstance(await asked.remote_hostname(LOOPBACK, 60), str)
+
+    run(test())
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_names_are_bytes() -> None:
