@@ -1,6 +1,7 @@
 """Reads pg_hba.conf: every line or none, and every complaint at once."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from pgproxy.auth.address import (
     AddressKeyword,
@@ -85,6 +86,9 @@ def load_hba(
             )
         )
     return HbaFile(lines=tuple(lines), problems=tuple(problems), notices=tuple(notices))
+
+
+_ADDRESS_KEYWORDS: Final = frozenset(keyword.value for keyword in AddressKeyword)
 
 
 class _BadLineError(Exception):
@@ -175,9 +179,8 @@ class _Parser:
             "host address",
             hint="Specify one address range per line.",
         )
-        for keyword in AddressKeyword:
-            if token.is_keyword(keyword.value):
-                return keyword
+        if token.text in _ADDRESS_KEYWORDS and not token.quoted:
+            return AddressKeyword(token.text)
         host, slash, numbits = token.text.partition("/")
         # To the C library an empty string is no address at all.
         try:

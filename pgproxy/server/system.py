@@ -28,10 +28,8 @@ def list_directory(path: str) -> Iterable[str]:
         return [entry.name for entry in entries if not entry.is_dir()]
 
 
-_FAMILIES: Final = (
-    (socket.AF_INET, ipaddress.IPv4Address),
-    (socket.AF_INET6, ipaddress.IPv6Address),
-)
+_IPV4: Final = (socket.AF_INET, ipaddress.IPv4Address)
+_IPV6: Final = (socket.AF_INET6, ipaddress.IPv6Address)
 _NUMERIC: Final = re.compile(r"[0-9a-fA-FxX.:]+(?:%|\Z)")
 """What all forms of a numeric address are like, as far as a scope."""
 
@@ -50,9 +48,9 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """
     # Most are written as everybody writes them, and host names are no numbers: for
     # neither is there anything to ask.
-    for family, kind in _FAMILIES:
-        with contextlib.suppress(OSError, ValueError):
-            return kind(socket.inet_pton(family, text))
+    family, kind = _IPV6 if ":" in text else _IPV4
+    with contextlib.suppress(OSError, ValueError):
+        return kind(socket.inet_pton(family, text))
     if not _NUMERIC.match(text):
         return None
     try:
