@@ -15,6 +15,7 @@ from pgproxy.settings.catalogue import (
     SslProtocol,
     read_listen_addresses,
     read_log_connections,
+    read_passphrase_command,
     resolve,
 )
 from pgproxy.settings.conninfo import BackendHost
@@ -227,3 +228,29 @@ def test_any_text_is_a_value_or_refused(text: str) -> None:
 )
 def test_resolve(configured: str, path: str) -> None:
     assert resolve(PurePosixPath("/data"), configured) == PurePosixPath(path)
+
+
+@pytest.mark.parametrize(
+    ("command", "detail"),
+    [
+        ("", None),
+        ("echo secret", None),
+        ("ask '%p'", None),
+        ("printf 100%%", None),
+        ("printf '%%p %p %%'", None),
+        ("printf %s", 'String contains unexpected placeholder "%s".'),
+        ("a %\n", 'String contains unexpected placeholder "%\n".'),
+        ("a %", 'String ends unexpectedly after escape character "%".'),
+        ("a %%%", 'String ends unexpectedly after escape character "%".'),
+    ],
+)
+def test_ssl_passphrase_command(command: str, detail: str | None) -> None:
+    """TLS-14, TLS-53: what it cannot stand for is told at once, and ends nothing."""
+    name = "ssl_passphrase_command"
+    if detail is None:
+        assert read_passphrase_command(name, command) == command
+        return
+    with pytest.raises(InvalidValue) as error:
+        read_passphrase_command(name, command)
+    assert error.value.message == (f'invalid value for parameter "{name}": "{command}"')
+    assert error.value.detail == detail
