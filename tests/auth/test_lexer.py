@@ -85,6 +85,7 @@ def quoted(*words: str) -> list[Token]:
         (b'"a" "b"', [quoted("a"), quoted("b")]),
         (b'"a"b"c"', [quoted("abc")]),
         (b'"a" b', [quoted("a"), bare("b")]),
+        (b'a,b" c",d e', [bare("a", "b c", "d"), bare("e")]),
         # HBA-05: only the first character makes a token quoted.
         (b'"all"', [quoted("all")]),
         (b'"al"l', [quoted("all")]),
