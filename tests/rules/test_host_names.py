@@ -55,9 +55,3 @@ def test_another_line_may_match(servers: Servers) -> None:
         hba="host all tom elsewhere.example reject\nhost all tom all trust\n"
     )
     assert answer(server, "tom")[0] == "in"
-
-
-def test_ipv6(servers: Servers) -> None:
-    """A name that has an IPv4 address alone does not match an IPv6 client."""
-    server = servers(hba="host all tom ::1/128 trust\nhost all tom nowhere trust\n")
-    assert answer(server, "tom")[0] == "28000"

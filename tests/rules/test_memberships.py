@@ -1,16 +1,16 @@
 """Who is a member: the same verdicts from PostgreSQL and from pgproxy (HBA-74 to 76)."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from pgproxy.testing.authority import write_private
 from pgproxy.testing.postgres import Instance
 from tests.support import wire
 from tests.support.client import context
 from tests.support.endpoints import Config, Endpoint, Farm, Servers, wait_until
-from tests.support.oracles import PGPROXY
+from tests.support.oracles import PG17, PG18, PGPROXY
+from tests.support.pki import Pki
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg changes the memberships")
 
@@ -91,38 +91,41 @@ def test_verdicts(
     assert verdict(server, user, database) == expected
 
 
-IDENT = "m bob +staff\nm /^(.*)x$ \\1\n"
+IDENT = b'm bob +staff\nm /^(.*)x$ \\1\nm eve "+staff"\n'
 
 
-def test_members_in_a_map(farm: Farm, reader: str) -> None:
+class WithMaps(Config):
+    """A server that has a pg_ident.conf, too."""
+
+    def files(self, pki: Pki) -> Mapping[str, bytes]:
+        """Return that, with the certificates."""
+        return {**Config.files(self, pki), "pg_ident.conf": IDENT}
+
+
+# PostgreSQL 15 knows no roles in a map.
+@pytest.mark.parametrize("kind", [PG17, PG18, PGPROXY])
+def test_members_in_a_map(farm: Farm, reader: str, kind: str) -> None:
     """ID-07: on a cert line, a certificate may stand for all members of a role."""
-    config = Config(
+    config = WithMaps(
         ca=True,
         hba="hostssl all all all cert map=m\n",
-        settings={
-            "pgproxy.role_conninfo": reader,
-            "log_connections": "authentication",
-        },
+        settings={"pgproxy.role_conninfo": reader},
     )
-    with farm.private(PGPROXY, config) as server:
-        write_ident(server, IDENT)
+    with farm.private(kind, config) as server:
         for common_name, user, expected in (
             ("bob", "cleo", "R"),
+            ("bob", "staff", "R"),  # itself
             ("bob", "dina", "E"),
+            ("bob", "boss", "E"),  # a superuser is none
+            ("bob", "bob", "E"),  # whom nobody knows
+            ("eve", "cleo", "E"),  # quoted, it is a name
             ("dinax", "dina", "R"),
-            ("bob", "bob", "E"),
         ):
             files = farm.pki.client(common_name)
             with server.connect() as client:
                 client.request_tls(context(certificate=files))
                 client.send(wire.startup(user=user))
-                assert client.read_message().kind == expected
-
-
-def write_ident(server: Endpoint, text: str) -> None:
-    folder = server.log_file.parent
-    write_private(folder / "pg_ident.conf", text.encode())
-    reload(server)
+                assert client.read_message().kind == expected, (common_name, user)
 
 
 def reload(server: Endpoint) -> None:

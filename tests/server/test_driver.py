@@ -1,10 +1,12 @@
 """One session on real sockets: what is performed, how it is interrupted, what is left."""
 
 import asyncio
+import errno
 import gc
 import ipaddress
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,22 @@ from typing import Any
 import pytest
 
 from pgproxy.protocol.errors import Report
-from pgproxy.server import log
+from pgproxy.server import log, lookups, system
 from pgproxy.server.driver import Driver, Hooks
 from pgproxy.server.generation import Generation, Source, load
 from pgproxy.server.lookups import Lookups
 from pgproxy.server.port import Port
 from pgproxy.server.relay import ErrorWatch
 from pgproxy.session.events import CAC, Accepted, Terminated, TimedOut
-from pgproxy.session.states import CLOSED, LOGIN, RELAY, STARTUP, TLS, State
+from pgproxy.session.states import (
+    AUTHORIZING,
+    CLOSED,
+    LOGIN,
+    RELAY,
+    STARTUP,
+    TLS,
+    State,
+)
 from tests.server.conftest import Run
 from tests.support import client as tls_client
 from tests.support import wire
@@ -332,6 +342,122 @@ def test_timed_out(run: Run[Any], stage: Stage, state: State) -> None:
     play(run, stage, test)
     expected = ["canceling authentication due to timeout"] if state is LOGIN else []
     assert stage.messages() == expected
+
+
+class Resolver:
+    """A name service that says nothing until it may."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+        monkeypatch.setattr(lookups, "reverse_lookup", self.reverse_lookup)
+
+    def reverse_lookup(self, _address: object) -> str:
+        self.asked.set()
+        assert self.may_answer.wait(60)
+        return "elsewhere.example"
+
+
+@pytest.fixture
+def resolver(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    (stage.folder / "pg_hba.conf").write_text(
+        "host all ana name.example trust\nhost all bob all trust\n"
+    )
+    made = Resolver(monkeypatch)
+    yield made
+    made.may_answer.set()
+
+
+def test_a_slow_lookup_delays_nobody_else(
+    run: Run[Any], stage: Stage, resolver: Resolver
+) -> None:
+    """HBA-68: while one waits for the name service, another comes and goes."""
+
+    async def test(scene: Scene) -> None:
+        await scene.client.send(wire.startup(user="ana"))
+        await until(resolver.asked.is_set)
+        other, server = tcp_pair()
+        driver = Driver(
+            asyncio.get_running_loop(),
+            scene.driver._generation,
+            Port(asyncio.get_running_loop(), server),
+            Accepted("127.0.0.1", 5001, ipaddress.ip_address("127.0.0.1")),
+            scene.driver._hooks,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(driver.run())
+            with Peer(other) as peer:
+                await peer.send(wire.startup(user="bob"))
+                assert await peer.read(len(OK + READY)) == OK + READY
+        assert scene.state is AUTHORIZING
+        resolver.may_answer.set()
+        [refusal] = wire.split(await scene.client.read_all())
+        assert refusal.fields["C"] == "28000"
+
+    play(run, stage, test)
+    assert stage.logged[-1][0].detail == (
+        'Client IP address resolved to "elsewhere.example", forward lookup not checked.'
+    )
+
+
+def test_a_lookup_takes_too_long(
+    run: Run[Any], stage: Stage, resolver: Resolver
+) -> None:
+    """It counts as failed, and the log says what took so long (HBA-69)."""
+
+    async def test(scene: Scene) -> None:
+        await scene.client.send(wire.startup(user="ana"))
+        [refusal] = wire.split(await scene.client.read_all())
+        assert refusal.fields["C"] == "28000"
+
+    play(run, stage, test, {"pgproxy.hostname_lookup_timeout": "100ms"})
+    assert resolver.asked.is_set()
+    slow, refused = (report for report, _keys in stage.logged)
+    assert slow.event == "lookup.timed_out"
+    assert slow.message == (
+        'looking up the host name of client "127.0.0.1" timed out after 0.1 s'
+    )
+    assert refused.detail == (
+        "Could not resolve client IP address to a host name: timed out after 0.1 s."
+    )
+
+
+@pytest.mark.parametrize("event", [TimedOut(), Terminated()])
+def test_interrupted_in_a_lookup(
+    run: Run[Any], stage: Stage, resolver: Resolver, event: TimedOut | Terminated
+) -> None:
+    """No session waits for the name service when it is to end."""
+
+    async def test(scene: Scene) -> None:
+        await scene.client.send(wire.startup(user="ana"))
+        await until(resolver.asked.is_set)
+        scene.driver.interrupt(event)
+        answer = wire.split(await scene.client.read_all())
+        codes = [message.fields["C"] for message in answer]
+        assert codes == (["57P01"] if isinstance(event, Terminated) else [])
+
+    play(run, stage, test)
+
+
+def test_interfaces_that_cannot_be_told(
+    run: Run[Any], stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HBA-70: it is logged, and such a line does not match."""
+
+    def fails() -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(system, "interfaces", fails)
+    (stage.folder / "pg_hba.conf").write_text("host all all samehost trust\n")
+
+    async def test(scene: Scene) -> None:
+        await scene.client.send(wire.startup(user="ana"))
+        [refusal] = wire.split(await scene.client.read_all())
+        assert refusal.fields["C"] == "28000"
+
+    play(run, stage, test)
+    assert stage.messages()[0] == (
+        "error enumerating network interfaces: Permission denied"
+    )
 
 
 def test_authentication_timeout(run: Run[Any], stage: Stage) -> None:

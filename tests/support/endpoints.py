@@ -130,11 +130,11 @@ class Endpoint(ABC):
         """Where it listens."""
         return "127.0.0.1", self.port
 
-    def connect(self) -> Client:
-        """Connect, and send nothing."""
+    def connect(self, source: str | None = None) -> Client:
+        """Connect, from the address *source* if need be, and send nothing."""
         # The system gives out a port again, to another connection, within a run.
         mark = logs.size(self.log_file)
-        client = Client(self.address)
+        client = Client(self.address, source)
         self._marks[client] = mark
         return client
 
