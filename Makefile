@@ -3,6 +3,7 @@
 #   make demo    try it: an embedded PostgreSQL, pgproxy in front of it
 #   make test    the tests; what needs a server that is not here is skipped
 #   make check   format, rules, types, layers
+#   make differential   20,000 generated files and 2,000 connections, to PostgreSQL too
 #   make own-coverage   each core module, covered by its own test file alone
 #   make bench-hba      how long a pg_hba.conf of ten thousand lines takes
 #   make soak-reload    a thousand reloads under load
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format own-coverage bench-hba soak-reload mutants clean
+.PHONY: help demo test check format differential own-coverage bench-hba soak-reload mutants clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -37,6 +38,13 @@ check: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# DIFFERENTIAL_SEED=2 begins another series.
+DIFFERENTIAL_SEED ?= 1
+differential: $(VENV)/test.stamp
+	PGPROXY_DIFFERENTIAL_SEED=$(DIFFERENTIAL_SEED) \
+	PGPROXY_DIFFERENTIAL_FILES=20000 PGPROXY_DIFFERENTIAL_CONNECTIONS=2000 \
+	$(BIN)/python -m pytest -s tests/differential $(PYTEST_ARGS)
 
 own-coverage: $(VENV)/test.stamp
 	$(BIN)/python tests/tools/own_coverage.py

@@ -18,7 +18,7 @@ IDENT: Final = "pg_ident.conf"
 IDENT_EVERY: Final = 5
 """Every so many files, one is a pg_ident.conf."""
 
-SHARE_GOOD: Final = 0.6
+SHARE_GOOD: Final = 0.65
 """How many files have only lines that are good, somewhere."""
 
 SHARE_SPOILT: Final = 0.5
@@ -88,7 +88,7 @@ class HbaFiles(HbaMaker):
         if kind == "faulty":
             for _ in range(self.random.choice([1, 1, 1, 2])):
                 lines.insert(self.random.randint(0, len(lines)), self.fault())
-            if self.chance(0.02):
+            if self.chance(0.04):
                 self.mark("fault HBA-45")
                 lines = ["# nothing"]
         if self.chance(0.25):

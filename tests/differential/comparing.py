@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.differential.cases import IDENT
+from tests.differential.cases import HBA, IDENT
 from tests.differential.files import Answer, Folder, Place, Row
 from tests.differential.logs import differences as log_differences
 from tests.differential.servers import Oracle
@@ -52,7 +52,7 @@ class Comparison:
         theirs = oracle.theirs(case.name)
         wrong = list[str]()
         excused = set[Place]()
-        silent = False
+        silent = case.name == HBA and not theirs  # HBA-45
         for pair in paired(case, oracle.kind, ours, theirs):
             self.rows[str(oracle)] += 1
             if pair.theirs.error:

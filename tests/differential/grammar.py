@@ -135,7 +135,7 @@ class HbaMaker(Writer):
 
     def __init__(self, source: random.Random) -> None:
         super().__init__(source)
-        self.exotic = self.chance(0.35)
+        self.exotic = self.chance(0.3)
 
     # --- Names ---------------------------------------------------------------------
 

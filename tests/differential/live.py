@@ -9,11 +9,12 @@ promise that the backend does not keep: so it tells which method the line has.
 import contextlib
 import re
 import signal
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-import psycopg
+import pytest
 
 from pgproxy.testing.authority import Authority, certificates_pem
 from pgproxy.testing.postgres import Instance, free_port
@@ -29,6 +30,8 @@ from tests.support.endpoints import (
     wait_until,
 )
 from tests.support.pki import Pki
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg makes the roles")
 
 PASSWORD: Final = "secret"
 
@@ -119,7 +122,15 @@ class Stage:
             for name, subject in CERTIFICATES.items()
         }
         self.roots = certificates_pem([pki.client_ca.certificate, other.certificate])
+        oracles.find(oracles.PGPROXY)
         self._undo = contextlib.ExitStack()
+        try:
+            self._start(natives)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _start(self, natives: Sequence[str]) -> None:
         with ThreadPoolExecutor(4) as pool:
             backends = pool.map(self._backend, (SOCKET + SCRAM + MD5, SOCKET + CLEAR))
             native = pool.map(self._native, natives)

@@ -172,11 +172,12 @@ class RuleMaker(HbaMaker):
         )
         options: list[str] = []
         if conntype == "hostssl" and self.chance(0.6):
-            method = self.one([method, "cert", "cert"])
+            method = self.one([method, method, "cert", "cert"])
             if method == "cert":
                 options += self.some(["map=m", "map=k", "map=none", "map="])[:1]
             else:
-                options += self.some(["clientcert=verify-ca", "clientcert=verify-full"])
+                kinds = ["", "clientcert=verify-ca", *["clientcert=verify-full"] * 2]
+                options += filter(None, [self.one(kinds)])
             options += self.some(["clientname=DN"])
         self.mark(f"verdict {method}")
         address = [self.where()] if conntype != "local" else []

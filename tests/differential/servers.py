@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import psycopg
+import pytest
 
 from pgproxy.auth.hba_line import Rule
 from pgproxy.auth.lexer import TEXT
@@ -20,6 +20,23 @@ from tests.differential.files import Folder, Row
 from tests.support import logs, oracles
 from tests.support.endpoints import wait_until
 from tests.support.pki import Pki
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg asks the views")
+
+
+def available(*kinds: str) -> list[str]:
+    """Return those servers of *kinds* that are here; skips the test without any."""
+    found, reasons = list[str](), list[str]()
+    for kind in kinds:
+        try:
+            oracles.find(kind)
+        except pytest.skip.Exception as absent:
+            reasons.append(str(absent))
+        else:
+            found.append(kind)
+    if not found:
+        pytest.skip("; ".join(reasons))
+    return found
 
 
 class Oracle:
