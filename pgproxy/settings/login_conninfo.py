@@ -21,6 +21,11 @@ SECRET: Final = frozenset(
 )
 """The options that nobody is shown."""
 
+NOT_SHOWN: Final = (
+    "It is no connection string of libpq's; what is wrong with it is not shown, "
+    "because it may hold a password."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LoginConninfo:
@@ -64,8 +69,9 @@ def read_login_conninfo(name: str, text: str) -> LoginConninfo:
     try:
         return LoginConninfo(tuple(dict(_known_options(text)).items()))
     except InvalidValue as error:
-        # What libpq says of a URI quotes it.
-        detail = error.message if "://" not in text else None
+        # What libpq says quotes a URI, and the second word of a password that has two.
+        secret = "://" in text or any(keyword in text for keyword in SECRET)
+        detail = NOT_SHOWN if secret else error.message
         raise InvalidValue(
             f'invalid value for parameter "{name}"', detail=detail
         ) from None

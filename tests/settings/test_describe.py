@@ -5,6 +5,8 @@ import pytest
 from pgproxy.settings.catalogue import GUCS, Settings
 from pgproxy.settings.conf import COMMAND_LINE, Source
 from pgproxy.settings.describe import Row, describe
+from pgproxy.settings.login_conninfo import read_login_conninfo
+from pgproxy.settings.reload import changed_settings
 
 SETTINGS = Settings(port=5432, authentication_timeout=120)
 FILE = Source("/data/postgresql.conf", 7)
@@ -40,3 +42,16 @@ def test_what_has_no_range(rows: dict[str, Row]) -> None:
 
 def test_another_value_than_the_default(rows: dict[str, Row]) -> None:
     assert (rows["port"].setting, rows["port"].boot_val) == ("5432", "6432")
+
+
+def test_a_password_is_not_shown() -> None:
+    """Neither in the table, nor where the log says what a reload has changed."""
+    login = read_login_conninfo("pgproxy.role_conninfo", "user=a password=sesame")
+    settings = Settings(role_conninfo=login)
+    sources = {"pgproxy.role_conninfo": FILE}
+    rows = {row.name: row for row in describe(settings, sources)}
+    shown = rows["pgproxy.role_conninfo"].setting
+    assert shown == "user=a password=********"
+    [report] = changed_settings(Settings(), settings, sources)
+    assert report.message == f'parameter "pgproxy.role_conninfo" changed to "{shown}"'
+    assert "sesame" not in repr((settings, rows, report))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pgproxy.settings.login_conninfo import (
     KNOWN,
+    NOT_SHOWN,
     SECRET,
     LoginConninfo,
     read_login_conninfo,
@@ -74,11 +75,14 @@ def test_read(text: str, options: tuple[tuple[str, str], ...], shown: str) -> No
         ("host", 'missing "=" after "host" in connection info string'),
         ("hosts=x", 'invalid connection option "hosts"'),
         ("user='sesame", "unterminated quoted string in connection info string"),
-        ("postgresql://a:sesame@[db", None),
-        ("postgresql://a:sesame@db/?hosts=x", None),
+        ("postgresql://a:sesame@[db", NOT_SHOWN),
+        ("postgresql://a:sesame@db/?hosts=x", NOT_SHOWN),
+        ("user=a password=open sesame", NOT_SHOWN),
+        ("user=a password=open sesame=x", NOT_SHOWN),
+        ("user=a sslpassword='sesame", NOT_SHOWN),
     ],
 )
-def test_refused(text: str, detail: str | None) -> None:
+def test_refused(text: str, detail: str) -> None:
     """What is wrong is said, and no password."""
     with pytest.raises(InvalidValue) as error:
         read(text)
