@@ -14,6 +14,10 @@ MOST_LINES: Final = 20
 """Lines of a file that the log repeats; of more it tells how many there are."""
 
 
+SECRET_OPTIONS: Final = ("ldapbindpasswd", "radiussecrets")
+"""Options of pg_hba.conf that are for the server alone."""
+
+
 def changes(old: Generation, new: Generation) -> Iterator[Report]:
     """Yield what is different in *new*: settings, rules, maps, certificates."""
     yield from changed_settings(old.settings, new.settings, new.sources)
@@ -50,8 +54,8 @@ def _lines(
         return
     added = list(_missing(new, before))
     removed = list(_missing(old, after))
-    detail = [f"+ {place}: {text}" for text, place in added]
-    detail += [f"- {place}: {text}" for text, place in removed]
+    detail = [f"+ {place}: {_shown(text)}" for text, place in added]
+    detail += [f"- {place}: {_shown(text)}" for text, place in removed]
     if len(detail) > MOST_LINES:
         detail[MOST_LINES:] = [f"and {len(detail) - MOST_LINES} more"]
     how = f"{len(added)} added, {len(removed)} removed"
@@ -62,6 +66,13 @@ def _lines(
         event="rules.changed",
         detail="\n".join(detail) or None,
     )
+
+
+def _shown(text: str) -> str:
+    """Return a line without what is nobody's business: the whole, if it has that."""
+    if any(option in text for option in SECRET_OPTIONS):
+        return "(not shown: there is a secret in it)"
+    return text
 
 
 def _missing(

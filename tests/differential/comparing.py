@@ -103,7 +103,8 @@ def asked(case: Case, kind: str) -> bool:
     """
     if kind != PG15:
         return True
-    content = re.sub(rb"\\\r*\n", b"", b"\n".join(case.files.values()))
+    # However a word is quoted or goes on in the next line.
+    content = re.sub(rb"\"|\\\r*\n", b"", b"\n".join(case.files.values()))
     return b"include" not in content and "fault HBA-19" not in case.marks
 
 

@@ -257,6 +257,24 @@ def test_order_of_rules(server: PgproxyEndpoint) -> None:
     assert "rules have changed: their order" in reload(server, RELOADED)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "ldap ldapserver=x ldapbasedn=o=x ldapbindpasswd=sesame",
+        "radius radiusservers=127.0.0.1 radiussecrets=sesame",
+    ],
+)
+def test_secrets_are_not_told(server: PgproxyEndpoint, options: str) -> None:
+    """Neither when such a line comes, nor when it goes."""
+    change(server, "pg_hba.conf", "trust\n", f"trust\nhost all x all {options}\n")
+    text = reload(server, RELOADED)
+    assert "rules have changed: 1 added, 0 removed" in text
+    assert "pg_hba.conf:2: (not shown" in text
+    change(server, "pg_hba.conf", options, "reject")
+    reload(server, RELOADED)
+    assert "sesame" not in server.log_text()
+
+
 WATCHING = "pgproxy.watch_files = on\n"
 
 
