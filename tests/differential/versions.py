@@ -201,6 +201,16 @@ def _is_validator(pair: Pair) -> bool:
     ).startswith('validator "')
 
 
+def _is_unresolved(pair: Pair) -> bool:
+    said = pair.ours.said
+    return (
+        isinstance(said, Rule)
+        and said.auth_method == "radius"
+        and pair.theirs.said is None
+        and pair.theirs.error is None
+    )
+
+
 def _is_refused_regex(pair: Pair) -> bool:
     return "regular expression" in (pair.refused or "") and pair.theirs.said is not None
 
@@ -256,6 +266,14 @@ DIFFERENCES: Final = (
         explains=_silent("invalid RADIUS port number: ", "could not parse RADIUS "),
         example="host all all all radius radiusservers=127.0.0.1 radiussecrets=s radiusports=x",
         in_the_log=True,
+    ),
+    Difference(
+        statement="HBA-50 server",
+        servers=NATIVE,
+        why="PostgreSQL looks its RADIUS servers up when it reads the file; pgproxy "
+        "never speaks to them",
+        explains=_is_unresolved,
+        example="host all all all radius radiusservers=no..such radiussecrets=s",
     ),
     Difference(
         statement="HBA-18",
