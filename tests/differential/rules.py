@@ -178,6 +178,8 @@ class RuleMaker(HbaMaker):
             else:
                 kinds = ["", "clientcert=verify-ca", *["clientcert=verify-full"] * 2]
                 options += filter(None, [self.one(kinds)])
+                if options and method != "reject":
+                    method = self.one([method, "trust"])
             options += self.some(["clientname=DN"])
         self.mark(f"verdict {method}")
         address = [self.where()] if conntype != "local" else []

@@ -45,10 +45,11 @@ def oracles(folder: Folder, pki: Pki) -> Iterator[list[Oracle]]:
         oracle.remove()
 
 
-def fail(one: Case, folder: Folder, oracle: Oracle) -> None:
+def fail(one: Case, folder: Folder, oracle: Oracle, first: str) -> None:
     """Fail with the smallest files that differ, and with both answers."""
     found = shrunk(one, lambda o: bool(Comparison().compare(o, folder, oracle)))
     wrong = Comparison().compare(found, folder, oracle)
+    wrong = wrong or [f"that time it was the same; the first time:\n{first}"]
     pytest.fail("\n".join([scale.again(), str(found), *wrong]), pytrace=False)
 
 
@@ -59,8 +60,10 @@ def test_files(folder: Folder, oracles: list[Oracle]) -> None:
     for number in range(scale.FILES):
         one = case(scale.SEED, number)
         for oracle in oracles:
-            if asked(one, oracle.kind) and comparison.compare(one, folder, oracle):
-                fail(one, folder, oracle)
+            if not asked(one, oracle.kind):
+                continue
+            if wrong := comparison.compare(one, folder, oracle):
+                fail(one, folder, oracle, "\n".join(wrong))
     print(comparison)  # noqa: T201 - pytest shows it with -s
     for kind in {oracle.kind for oracle in oracles} - {PG15}:
         assert comparison.files[kind] == scale.FILES
