@@ -105,6 +105,15 @@ def check_certificate(
     return line
 
 
+def compared_name(line: HbaLine, peer: PeerCertificate | None) -> str | None:
+    """Return the name that *line* compares, if any; empty: the certificate has none."""
+    if line.clientcert is not ClientCert.VERIFY_FULL or peer is None:
+        return None
+    if line.clientname is ClientName.DN:
+        return peer.distinguished_name
+    return peer.common_name or ""
+
+
 def check_name(
     line: HbaLine,
     client: Client,
@@ -126,10 +135,9 @@ def check_name(
     Source: ``CheckCertAuth`` in auth.c; CERT-05, CERT-09, CERT-15, ID-14, ID-15.
 
     """
-    if line.clientcert is not ClientCert.VERIFY_FULL or peer is None:
+    name = compared_name(line, peer)
+    if name is None or peer is None:
         return None
-    by_dn = line.clientname is ClientName.DN
-    name = peer.distinguished_name if by_dn else peer.common_name
     if not name:
         log.append(
             log_line(
@@ -152,7 +160,7 @@ def check_name(
         log.append(
             log_line(
                 "certificate validation (clientcert=verify-full) failed for user "
-                f'"{client.user}": {"DN" if by_dn else "CN"} mismatch',
+                f'"{client.user}": {line.clientname.value} mismatch',
                 event="certificate.mismatch",
             )
         )

@@ -10,10 +10,15 @@ from typing import Final
 
 from pgproxy.auth.certificate import PeerCertificate
 from pgproxy.auth.hba import Client, Facts, Mismatch, Needs, explain, first_match
-from pgproxy.auth.hba_line import ClientCert, ClientName, HbaLine
+from pgproxy.auth.hba_line import ClientCert, HbaLine
 from pgproxy.auth.ident import IdentLine, Mapped, check_usermap
 from pgproxy.protocol.errors import Report, SessionRefused
-from pgproxy.session.admission import PASSWORD_METHODS, check_certificate, check_name
+from pgproxy.session.admission import (
+    PASSWORD_METHODS,
+    check_certificate,
+    check_name,
+    compared_name,
+)
 from pgproxy.session.policy import Policy
 
 
@@ -71,7 +76,7 @@ def forecast(
     try:
         line = check_certificate(line, client, peer, facts, ca_loaded=policy.ca_loaded)
         after_method = line.auth_method in PASSWORD_METHODS
-        identity = _identity(line, peer)
+        identity = compared_name(line, peer)
         needs = check_name(line, client, peer, policy, facts, log)
         if needs is not None:
             return needs
@@ -118,15 +123,6 @@ def unknown(
     return Forecast(
         peer=peer, passed_over=passed_over, line=line, undecided=True, refused=refused
     )
-
-
-def _identity(line: HbaLine, peer: PeerCertificate | None) -> str | None:
-    """Return the name that *line* compares, if any; empty: the certificate has none."""
-    if line.clientcert is not ClientCert.VERIFY_FULL or peer is None:
-        return None
-    if line.clientname is ClientName.DN:
-        return peer.distinguished_name
-    return peer.common_name or ""
 
 
 def follows(found: Forecast, client: Client) -> Iterator[str]:
