@@ -188,10 +188,14 @@ def load(
             faults.append(_no_driver(error, found.sources))
     tls, digests = None, dict[str, bytes]()
     if settings.ssl:
-        digests = _digests(settings, directory, files)
+        tls_files = _tls_files(settings, directory)
+        for path in tls_files.values():
+            files.note(path)
         try:
             tls, warnings = _build_tls(settings, directory, at_start=at_start)
             notices += warnings
+            # Only now: what is no file, a FIFO say, has been refused.
+            digests = _digests(tls_files)
         except TlsConfigurationError as error:
             summary = "SSL configuration was not reloaded"
             faults.append(Fault(error.reports, None, summary))
@@ -239,14 +243,18 @@ def _keeping_all() -> Iterator[None]:
         gc.enable()
 
 
-def _digests(settings: Settings, directory: Path, files: Files) -> dict[str, bytes]:
+def _tls_files(settings: Settings, directory: Path) -> dict[str, Path]:
+    """Return the files that are read in other ways, by their names as configured."""
+    names = (getattr(settings, setting) for setting in _TLS_FILES)
+    return {name: resolve(directory, name) for name in names if name}
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, bytes]:
     found = {}
-    for name in _TLS_FILES:
-        if configured := getattr(settings, name):
-            # Whoever loads it says what is wrong with it.
-            with contextlib.suppress(OSError):
-                content = files.read_file(str(resolve(directory, configured)))
-                found[configured] = hashlib.sha256(content).digest()
+    for name, path in files.items():
+        # One that has gone away meanwhile is a change that the next reload tells.
+        with contextlib.suppress(OSError):
+            found[name] = hashlib.sha256(path.read_bytes()).digest()
     return found
 
 
@@ -258,7 +266,7 @@ def _build_tls(
     return tls, warnings if tls.complete else [_no_door(), *warnings]
 
 
-# What is read in other ways; ssl_crl_dir is looked into for each client.
+# ssl_crl_dir is not among them: it is looked into for each client.
 _TLS_FILES: Final = (
     "ssl_cert_file",
     "ssl_key_file",

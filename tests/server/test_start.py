@@ -62,6 +62,16 @@ def test_wrong_key_permissions(folder: Folder) -> None:
     ]
 
 
+def test_key_is_a_fifo(folder: Folder) -> None:
+    """TLS-27: it is not read, for that would wait for ever."""
+    write(folder.path)
+    (folder.path / "server.key").unlink()
+    os.mkfifo(folder.path / "server.key", 0o600)
+    status, log = serve(folder.path)
+    assert status == 1
+    assert log == ['FATAL:  private key file "server.key" is not a regular file']
+
+
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
