@@ -43,7 +43,7 @@ def load_certificate(
     (TLS-50 to TLS-54).
 
     Raises:
-        TlsConfigurationError: In PostgreSQL's words (TLS-25 to TLS-31).
+        TlsConfigurationError: In PostgreSQL's words (TLS-25 to TLS-32).
 
     """
     cert, key = settings.ssl_cert_file, settings.ssl_key_file
@@ -75,15 +75,20 @@ def load_certificate(
             "ssl_passphrase_command_supports_reload, or restart pgproxy.",
         ) from None
     except ssl.SSLError as error:
-        reason = ssl_reason(error)
-        # Python loses OpenSSL's word for a file without a key in it.
-        reason = "no start line" if reason.endswith("PEM lib") else reason
-        raise passphrase.failure(
-            tls_error(f'could not load private key file "{key}": {reason}')
-        ) from error
+        raise passphrase.failure(_key_error(key, ssl_reason(error))) from error
     except (OSError, ValueError) as error:  # ValueError: more than 1024 bytes
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise tls_error(f'could not load private key file "{key}": {why}') from error
+
+
+def _key_error(key: str, reason: str) -> TlsConfigurationError:
+    if reason == "no certificate assigned":
+        # A key of another algorithm than the certificate's can be loaded, and is
+        # found not to match only when both are there (TLS-32).
+        return tls_error(f"check of private key failed: {reason}")
+    # Python loses OpenSSL's word for a file without a key in it.
+    reason = "no start line" if reason.endswith("PEM lib") else reason
+    return tls_error(f'could not load private key file "{key}": {reason}')
 
 
 class _Passphrase:

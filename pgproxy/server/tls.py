@@ -1,9 +1,11 @@
 """Settings to an `ssl.SSLContext`; a handshake to an event."""
 
 import base64
+import contextlib
 import ssl
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -103,9 +105,7 @@ def build_context(settings: Settings, directory: Path, *, at_start: bool = True)
         TlsConfigurationError: The first thing that is wrong.
 
     """
-    # A bare context: create_default_context adds flags that PostgreSQL has not
-    # (LIB-08).
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _bare_context()
     load_certificate(context, settings, directory, at_start=at_start)
     _set_versions(context, settings)
     context.num_tickets = 0
@@ -141,6 +141,14 @@ def build_context(settings: Settings, directory: Path, *, at_start: bool = True)
         if settings.ssl_crl_dir:
             live = LiveCrls(ca_file, in_file, directory / settings.ssl_crl_dir)
     return Tls(context, door, live)
+
+
+def _bare_context() -> ssl.SSLContext:
+    # create_default_context would add flags that PostgreSQL has not (LIB-08).
+    try:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    except ssl.SSLError as error:
+        raise tls_error(f"could not create SSL context: {ssl_reason(error)}") from error
 
 
 def _set_groups(door: Door | None, settings: Settings) -> None:
@@ -191,18 +199,33 @@ def _must_be_default(settings: Settings, name: str) -> None:
 def _set_versions(context: ssl.SSLContext, settings: Settings) -> None:
     low = settings.ssl_min_protocol_version
     high = settings.ssl_max_protocol_version
+    with _supported("ssl_min_protocol_version", low):
+        context.minimum_version = VERSIONS[low]
+    if not high:
+        return
+    if VERSIONS[low] > VERSIONS[high]:
+        raise tls_error(
+            "could not set SSL protocol version range",
+            detail='"ssl_min_protocol_version" cannot be higher than '
+            '"ssl_max_protocol_version"',
+        )
+    with _supported("ssl_max_protocol_version", high):
+        context.maximum_version = VERSIONS[high]
+
+
+@contextlib.contextmanager
+def _supported(name: str, version: str) -> Iterator[None]:
+    """Say so where the library has no such version (TLS-33)."""
     with warnings.catch_warnings():
         # The administrator has asked for TLS 1.0 by name and need not be told.
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = VERSIONS[low]
-        if high:
-            if VERSIONS[low] > VERSIONS[high]:
-                raise tls_error(
-                    "could not set SSL protocol version range",
-                    detail='"ssl_min_protocol_version" cannot be higher than '
-                    '"ssl_max_protocol_version"',
-                )
-            context.maximum_version = VERSIONS[high]
+        try:
+            yield
+        except ValueError as error:
+            raise tls_error(
+                f'"{name}" setting "{version}" not supported by this build',
+                sqlstate=SqlState.INTERNAL_ERROR,
+            ) from error
 
 
 def _load_client_ca(context: ssl.SSLContext, ca: str, directory: Path) -> None:

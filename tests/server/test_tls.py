@@ -9,9 +9,9 @@ import pytest
 
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server.private_key import check_key_permissions
-from pgproxy.server.tls import build_context
+from pgproxy.server.tls import VERSIONS, build_context
 from pgproxy.server.tls_error import TlsConfigurationError
-from pgproxy.testing.authority import Authority
+from pgproxy.testing.authority import Authority, rsa_key
 from tests.support.tls_files import Folder
 
 IS_ROOT = os.geteuid() == 0
@@ -49,6 +49,12 @@ def make_folder(name: str) -> Spoil:
 
 def other_key(path: Path) -> None:
     Authority.root("other").server("localhost").write(
+        path / "other.crt", path / "server.key"
+    )
+
+
+def key_of_another_kind(path: Path) -> None:
+    Authority.root("other").server("localhost", key=rsa_key()).write(
         path / "other.crt", path / "server.key"
     )
 
@@ -121,6 +127,12 @@ def nothing(_path: Path) -> None:
             {},
             'could not load private key file "server.key": key values mismatch',
             id="TLS-30 another certificate's",
+        ),
+        pytest.param(
+            key_of_another_kind,
+            {},
+            "check of private key failed: no certificate assigned",
+            id="TLS-32 of another kind",
         ),
         pytest.param(
             nothing,
@@ -234,6 +246,28 @@ def test_version_range(folder: Folder) -> None:
         '"ssl_min_protocol_version" cannot be higher than "ssl_max_protocol_version"'
     )
     assert report.sqlstate is SqlState.CONFIG_FILE_ERROR
+
+
+@pytest.mark.parametrize("bound", ["min", "max"])
+def test_unknown_version(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """TLS-33: a version that this OpenSSL was built without."""
+    name = f"ssl_{bound}_protocol_version"
+    monkeypatch.setitem(VERSIONS, "TLSv1.3", 0x0399)
+    report = rejected(folder, **{name: "TLSv1.3"})
+    assert report.message == f'"{name}" setting "TLSv1.3" not supported by this build'
+    assert report.sqlstate is SqlState.INTERNAL_ERROR
+
+
+def test_no_context(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS-43: OpenSSL has no memory for one, say."""
+
+    def fail(_protocol: object) -> None:
+        raise ssl.SSLError(1, "[SSL] malloc failure (_ssl.c:3000)")
+
+    monkeypatch.setattr(ssl, "SSLContext", fail)
+    assert rejected(folder).message == "could not create SSL context: malloc failure"
 
 
 @pytest.mark.parametrize(
