@@ -230,6 +230,8 @@ def from_record(record: bytes) -> Described:
             ("replication", "replication"),
         )
     }
+    # With log_hostname, remote_host is a name.
+    text["address"] = _typed(found, "client_addr", str) or text["address"]
     if text["replication"] not in {None, "true", "database"}:
         raise click.UsageError('the log record has another "replication" than we write')
     if not text["user"]:

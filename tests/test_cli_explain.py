@@ -384,6 +384,18 @@ def test_record(data: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, described.stdout)
 
 
+def test_record_with_a_host_name(data: Path) -> None:
+    """TLS-19: with log_hostname the address stands under another key."""
+    plain = explain(data, "--log-record", "-", stdin=json.dumps(RECORD))
+    named = {
+        **RECORD,
+        "remote_host": "app.example",
+        "client_addr": RECORD["remote_host"],
+    }
+    done = explain(data, "--log-record", "-", stdin=json.dumps(named))
+    assert (done.exit_code, done.stdout) == (plain.exit_code, plain.stdout)
+
+
 def test_options_win_over_a_record(data: Path) -> None:
     """And say what it does not: PostgreSQL's jsonlog has no ssl."""
     record = {key: RECORD[key] for key in ("user", "dbname", "remote_host")}

@@ -113,6 +113,7 @@ class Driver:
         self._interruption: Event | None = None
         self._aborted = False
         self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.session = Session(generation.policy)
 
     async def run(self) -> None:
@@ -131,7 +132,6 @@ class Driver:
         self._log_disconnection(time.monotonic() - began)
 
     async def _climb(self) -> None:
-        timer = self._start_timer()
         # A shutdown may have been quicker than the task.
         event: Event | None = self._interruption or self._accepted
         self._interruption = None
@@ -141,19 +141,26 @@ class Driver:
                 for report in step.log:
                     log.write(report, self._keys())
                 if step.after in {RELAY, CLOSED}:
-                    timer.cancel()
-                elif step.before is STARTUP and step.after is AUTHORIZING:
+                    self._stop_timer()
+                elif isinstance(step.next, PeekFirstByte) or (
+                    step.before is STARTUP and step.after is AUTHORIZING
+                ):
                     # One span for negotiation, handshake and start-up packet; the
-                    # login has another (NEG-65, NEG-66).
-                    timer.cancel()
-                    timer = self._start_timer()
+                    # login has another (NEG-65, NEG-66). What the name service takes
+                    # before is not the client's fault (TLS-19).
+                    self._start_timer()
                 event = await self._perform_or_interrupt(step)
         finally:
-            timer.cancel()
+            self._stop_timer()
 
-    def _start_timer(self) -> asyncio.TimerHandle:
+    def _start_timer(self) -> None:
+        self._stop_timer()
         seconds = self._generation.settings.authentication_timeout
-        return self._loop.call_later(seconds, self.interrupt, TimedOut())
+        self._timer = self._loop.call_later(seconds, self.interrupt, TimedOut())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def interrupt(self, event: TimedOut | Terminated) -> None:
         """
@@ -361,9 +368,11 @@ class Driver:
         keys: dict[str, object] = {
             "user": startup.user if startup else None,
             "dbname": startup.database if startup else None,
-            "remote_host": self._accepted.host,
+            "remote_host": self.session.remote_host or self._accepted.host,
             "remote_port": self._accepted.port,
         }
+        if keys["remote_host"] != self._accepted.host:
+            keys["client_addr"] = self._accepted.host
         if startup is not None:  # what else decides, for `pgproxy explain`
             keys["ssl"] = self.session.tls is not None
             if startup.am_walsender:
@@ -389,7 +398,7 @@ class Driver:
                 f"disconnection: session time: {minutes // 60}:"
                 f"{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03} "
                 f"user={startup.user} database={startup.database} "
-                f"host={self._accepted.host} port={self._accepted.port}",
+                f"host={self.session.remote_host} port={self._accepted.port}",
                 event="session.closed",
             ),
             {

@@ -289,6 +289,7 @@ def _policy(
         ssl_min_protocol_version=settings.ssl_min_protocol_version,
         ssl_max_protocol_version=settings.ssl_max_protocol_version or "TLSv1.3",
         log_connections=frozenset(settings.log_connections),
+        log_hostname=settings.log_hostname,
         trace_connection_negotiation=settings.trace_connection_negotiation,
     )
 

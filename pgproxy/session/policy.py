@@ -22,6 +22,7 @@ class Policy:
         ident: The lines of pg_ident.conf.
         log_connections: Which of ``receipt``, ``authentication`` and
             ``authorization`` are logged.
+        log_hostname: Whether the name of a client is looked up, to be logged.
         trace_connection_negotiation: Whether the answers to requests are logged.
 
     """
@@ -33,4 +34,5 @@ class Policy:
     ssl_min_protocol_version: str = "TLSv1.2"
     ssl_max_protocol_version: str = "TLSv1.3"
     log_connections: frozenset[str] = frozenset()
+    log_hostname: bool = False
     trace_connection_negotiation: bool = False

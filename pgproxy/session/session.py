@@ -5,6 +5,7 @@ A session is given one event after the other and answers each with a `Step`: the
 bytes for the client, and the one thing to do next. It does nothing itself.
 """
 
+import re
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -15,6 +16,7 @@ from pgproxy.auth.hba import (
     Facts,
     Needs,
     Replication,
+    ReverseLookup,
     first_match,
 )
 from pgproxy.auth.hba_line import HbaLine
@@ -108,6 +110,9 @@ NOT_ACCEPTING: Final = "the database system is not accepting connections"
 TLS_HANDSHAKE: Final = 0x16
 """The first byte of a TLS record that opens a handshake."""
 
+_NUMERIC: Final = re.compile(r"[0-9.]*|[0-9A-Fa-f:]*")
+"""What may be an address; ``BackendInitialize`` in backend_startup.c."""
+
 
 def memberships_unknown(reason: str) -> CannotConnectNow:
     """Return the refusal of a client that a line needs the backend's roles for."""
@@ -128,6 +133,8 @@ class Session:
     Attributes:
         state: Where it stands.
         accepted: Who is at the other end, in the network's terms.
+        remote_host: What the log calls it: its address, or with ``log_hostname`` its
+            name.
         tls: What was negotiated; None in clear.
         peer: The certificate that the client has shown, verified.
         startup: The start-up packet.
@@ -140,6 +147,7 @@ class Session:
         self.policy = policy
         self.state: State = NEW
         self.accepted: Accepted | None = None
+        self.remote_host = ""
         self.tls: TlsEstablished | None = None
         self.peer: PeerCertificate | None = None
         self.startup: StartupMessage | None = None
@@ -203,8 +211,8 @@ class Session:
                 return self._on_can_accept(event)
             case InterfacesFound(interfaces):
                 return self._on_fact(replace(self._facts, interfaces=interfaces))
-            case HostNameFound(name):
-                return self._on_fact(replace(self._facts, remote_hostname=name))
+            case HostNameFound():
+                return self._on_host_name(event)
             case AddressesFound(addresses):
                 return self._on_fact(replace(self._facts, remote_addresses=addresses))
             case RolesFound(roles):
@@ -263,10 +271,27 @@ class Session:
     # --- The start-up phase, in clear or inside TLS --------------------------------
 
     def _on_accepted(self, event: Accepted) -> Step:
-        self.accepted = event
+        self.accepted, self.remote_host = event, event.host
+        if self.policy.log_hostname:
+            return self._step(NEW, LookUp(ReverseLookup()))
+        return self._received(event)
+
+    def _on_host_name(self, event: HostNameFound) -> Step:
+        if self.state is AUTHORIZING:
+            return self._on_fact(replace(self._facts, remote_hostname=event.name))
+        # Without a name it goes on with the address; should a line ask for the name,
+        # it is looked up again, and then a failure counts (TLS-19).
+        if isinstance(event.name, str):
+            self.remote_host = event.name
+            if not _NUMERIC.fullmatch(event.name):
+                self._facts = replace(self._facts, remote_hostname=event.name)
+        assert self.accepted is not None
+        return self._received(self.accepted)
+
+    def _received(self, client: Accepted) -> Step:
         if "receipt" in self.policy.log_connections:
             self._tell(
-                f"connection received: host={event.host} port={event.port}",
+                f"connection received: host={self.remote_host} port={client.port}",
                 "connection.received",
             )
         return self._step(NEW, PeekFirstByte())

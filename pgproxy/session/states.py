@@ -63,6 +63,7 @@ TALKING: Final = frozenset({NEW, STARTUP, TLS, LOGIN, RELAY})
 # test_states.py walks every edge of it; what is not here cannot happen.
 _TRANSITIONS: Final[dict[tuple[State, type[Event]], set[State]]] = {
     (NEW, Accepted): {NEW},
+    (NEW, HostNameFound): {NEW},  # log_hostname
     (NEW, FirstByte): {STARTUP, TLS, CLOSED},  # CLOSED: direct SSL, ssl = off
     (STARTUP, BytesRead): {STARTUP, CLOSED},  # not yet a packet; never one
     (STARTUP, SSLRequest): {STARTUP, TLS, CLOSED},  # N; S; N, but more had come

@@ -235,6 +235,9 @@ class Settings:
     log_disconnections: bool = guc(
         False, SIGHUP, "Log the end of a session, and how long it was."
     )
+    log_hostname: bool = guc(
+        False, SIGHUP, "Log the host name of a client, not its address alone."
+    )
     trace_connection_negotiation: bool = guc(
         False, POSTMASTER, "Log what a client asks for before it logs in."
     )

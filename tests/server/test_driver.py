@@ -421,6 +421,52 @@ def test_a_lookup_takes_too_long(
     )
 
 
+def test_log_hostname(run: Run[Any], stage: Stage, resolver: Resolver) -> None:
+    """TLS-19: the lookup comes first, and its time is not the client's."""
+
+    async def test(scene: Scene) -> None:
+        await until(resolver.asked.is_set)
+        clock = vars(scene.driver)["_timer"]
+        assert clock is None
+        resolver.may_answer.set()
+        await scene.client.send(wire.startup(user="bob"))
+        assert await scene.client.read(len(OK + READY)) == OK + READY
+        clock = vars(scene.driver)["_timer"]
+        assert clock is not None
+        scene.client.fin()
+        await scene.client.read_all()
+
+    play(run, stage, test, {"log_hostname": "on", "log_connections": "receipt"})
+    (received, _keys), (closed, keys) = stage.logged
+    assert received.message == "connection received: host=elsewhere.example port=5000"
+    assert closed.message.endswith(" host=elsewhere.example port=5000")
+    # For `pgproxy explain`, which needs the address.
+    assert (keys["remote_host"], keys["client_addr"]) == (
+        "elsewhere.example",
+        "127.0.0.1",
+    )
+
+
+def test_log_hostname_takes_too_long(
+    run: Run[Any], stage: Stage, resolver: Resolver
+) -> None:
+    """TLS-19: then it is the address, and the log says why."""
+
+    async def test(scene: Scene) -> None:
+        await scene.client.send(wire.startup(user="bob"))
+        assert await scene.client.read(len(OK + READY)) == OK + READY
+        scene.client.fin()
+        await scene.client.read_all()
+
+    slow = {"pgproxy.hostname_lookup_timeout": "100ms"}
+    play(run, stage, test, {"log_hostname": "on", **slow})
+    slow_lookup, closed = stage.logged
+    assert resolver.asked.is_set()
+    assert slow_lookup[0].event == "lookup.timed_out"
+    assert closed[1]["remote_host"] == "127.0.0.1"
+    assert "client_addr" not in closed[1]
+
+
 @pytest.mark.parametrize("event", [TimedOut(), Terminated()])
 def test_interrupted_in_a_lookup(
     run: Run[Any], stage: Stage, resolver: Resolver, event: TimedOut | Terminated

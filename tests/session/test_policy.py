@@ -16,6 +16,7 @@ def test_defaults_are_postgresqls() -> None:
     assert policy.ident == ()
     assert not policy.ca_loaded
     assert policy.log_connections == frozenset()
+    assert not policy.log_hostname
     assert not policy.trace_connection_negotiation
 
 

@@ -591,6 +591,53 @@ def test_a_reject_line_says_nothing_of_names() -> None:
     assert report.detail is None
 
 
+NAMED = "host all all a.example trust"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "asks"),
+    [
+        # What is known is not asked for again, unless it could be an address.
+        ("app.example", "app.example", False),
+        ("cafe", "cafe", True),
+        ("10.1.1.1", "10.1.1.1", True),
+        (LookupFailed("Try again"), "10.1.1.1", True),
+    ],
+)
+def test_log_hostname(name: str | LookupFailed, shown: str, asks: bool) -> None:
+    """TLS-19: the name is looked up first, and then the client is looked at."""
+    ladder = session(NAMED, log_hostname=True)
+    step = ladder.handle(ACCEPTED)
+    assert (step.next, step.log) == (LookUp(ReverseLookup()), ())
+    step = ladder.handle(HostNameFound(name))
+    assert step.next == PeekFirstByte()
+    assert told(step) == [f"connection received: host={shown} port=40000"]
+    assert ladder.remote_host == shown
+    step = last(ladder, *in_clear()[1:], ADMITTED)
+    if asks:
+        assert step.next == LookUp(ReverseLookup())
+    else:
+        # The client is told its address, as without log_hostname.
+        assert 'for host "10.1.1.1"' in error_fields(step.send)["M"]
+        assert step.log[-1].detail == (
+            'Client IP address resolved to "app.example", forward lookup not checked.'
+        )
+
+
+def test_a_line_goes_by_the_name_that_is_known() -> None:
+    """TLS-19, HBA-68: only the second of the two questions is left."""
+    ladder = session(NAMED, log_hostname=True)
+    known = [ACCEPTED, HostNameFound("a.example"), *in_clear()[1:], ADMITTED]
+    assert last(ladder, *known).next == LookUp(ForwardLookup("a.example"))
+
+
+def test_no_log_hostname() -> None:
+    """TLS-19: it is off unless it is on, and then nobody is asked."""
+    ladder = session()
+    assert ladder.handle(ACCEPTED).next == PeekFirstByte()
+    assert ladder.remote_host == "10.1.1.1"
+
+
 def test_members() -> None:
     """HBA-75: the backend's catalogue says who is one."""
     for granted, then in (("staff", ConnectBackend()), ("x", Close())):

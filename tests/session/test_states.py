@@ -84,6 +84,7 @@ SCRAM = "host all all all scram-sha-256"
 # last step of it.
 WALKS: list[tuple[str, bool, list[Event]]] = [
     (TRUST, True, [ACCEPTED]),
+    (TRUST, True, [ACCEPTED, HostNameFound("a")]),
     (TRUST, True, START),
     (TRUST, True, [ACCEPTED, FirstByte(0x16)]),
     (TRUST, False, [ACCEPTED, FirstByte(0x16)]),
@@ -138,7 +139,7 @@ WALKS: list[tuple[str, bool, list[Event]]] = [
 
 
 def walk(hba: str, ssl: bool, events: list[Event]) -> tuple[State, type[Event], State]:
-    ladder = session(hba, ssl=ssl)
+    ladder = session(hba, ssl=ssl, log_hostname=HostNameFound("a") in events[:2])
     for event in events:
         step = ladder.handle(event)
     return step.before, type(step.event), step.after

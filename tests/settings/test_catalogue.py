@@ -47,6 +47,7 @@ ON = {RECEIPT, AUTHENTICATION, AUTHORIZATION}
         ("ssl_max_protocol_version", "", "sighup", "enum", None),
         ("log_connections", "", "sighup", "string", None),
         ("log_disconnections", "off", "sighup", "bool", None),
+        ("log_hostname", "off", "sighup", "bool", None),
         ("trace_connection_negotiation", "off", "postmaster", "bool", None),
         (
             "pgproxy.backend_conninfo",
