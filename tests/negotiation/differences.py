@@ -64,7 +64,21 @@ DIFFERENCES: Final[Mapping[str, Difference]] = {
     "NEG-83": _of(
         PG15, why="up to 16 the send buffer is 8 KiB, and a record no larger"
     ),
+    "TLS-20": _of(
+        PGPROXY,
+        why="names what it has no use for in a NOTICE, whatever its value",
+    ),
+    "TLS-38": _of(PG15, PG17, why="one curve and no list of groups before 18"),
+    "TLS-40": _of(PG15, PG17, why="TLS 1.3 suites had no setting before 18"),
     "TLS-60": _of(PG15, PG17, why="X25519 is among the groups from 18 on"),
+    "TLS-88b": _of(
+        PGPROXY,
+        why="does not fill pg_stat_ssl, the printer of which does not know such names",
+    ),
+    "TLS-89": _of(
+        PGPROXY,
+        why="has no debug levels: every line of the session names its certificate",
+    ),
     "CAN-01": _of(PG15, PG17, why="keys of any other length than 4 began with 18"),
     "CAN-04": _of(PGPROXY, why="the backend has the keys, and notes it in its own log"),
 }

@@ -51,7 +51,7 @@ def test_the_group_of_rfc_3526() -> None:
 @pytest.mark.parametrize("file", ["", "dh.pem"])
 def test_on_the_wire(folder: Folder, run: Run[Any], file: str) -> None:
     """
-    The group that is configured is the one that a client is sent.
+    TLS-13, TLS-58: the group that is configured is the one that a client is sent.
 
     ::
 

@@ -1,4 +1,4 @@
-"""Every setting of TLS, seen on the wire: TLS-02 to TLS-15, TLS-60, TLS-62."""
+"""Settings of TLS, seen on the wire: TLS-03, TLS-08, TLS-10, TLS-60, TLS-62."""
 
 import ssl
 import subprocess

@@ -209,6 +209,11 @@ FAILURES: list[tuple[str, Callable[[World], Case], Told]] = [
         (48, 0, {"unable to get local issuer certificate"}),
     ),
     (
+        "TLS-84 the issuer of the issuing CA is unknown",
+        lambda w: Case(w.stranger.intermediate("stranger's CA").client("ana")),
+        (48, 1, {"unable to get local issuer certificate"}),
+    ),
+    (
         "TLS-75 self-signed",
         lambda _w: Case(self_signed("ana")),
         (48, 0, {"self-signed certificate", "self signed certificate"}),
@@ -293,7 +298,7 @@ SUCCESSES: list[tuple[str, Callable[[World], Case]]] = [
     ("a root's", lambda w: Case(w.root.client("ana"))),
     ("an intermediate's", lambda w: Case(leaf_of_issuing(w))),
     (
-        "with all CRLs",
+        "TLS-05 with all CRLs, in one file",
         lambda w: Case(leaf_of_issuing(w), (w.root.crl(), w.issuing.crl())),
     ),
     (

@@ -13,7 +13,12 @@ from pgproxy.protocol.errors import SqlState
 from pgproxy.server.port import IncompleteRead, Port
 from pgproxy.server.tls import handshake
 from pgproxy.session.events import TlsEstablished, TlsFailed
-from pgproxy.testing.authority import Authority, rsa_key, write_certificates
+from pgproxy.testing.authority import (
+    Authority,
+    rsa_key,
+    write_certificates,
+    write_crls,
+)
 from tests.server.conftest import Run
 from tests.support import client as tls_client
 from tests.support import wire
@@ -78,7 +83,7 @@ def test_certificate_is_optional(
 
 
 def test_not_asked_for_a_certificate(folder: Folder, run: Run[Any]) -> None:
-    """TLS-63: without ssl_ca_file there is no CertificateRequest."""
+    """TLS-63, TLS-04: without ssl_ca_file there is no CertificateRequest."""
     ana = folder.client("ana", folder.authority.client("ana"))
     client = tls_client.context(versions=TLS_1_2, certificate=ana)
     event, seen = run(meet(folder.context(), try_tls(client)))
@@ -334,7 +339,7 @@ def test_old_versions(folder: Folder, run: Run[Any]) -> None:
     [(True, "ECDHE-ECDSA-AES256-GCM-SHA384"), (False, "ECDHE-ECDSA-AES128-GCM-SHA256")],
 )
 def test_preference(folder: Folder, run: Run[Any], prefer: bool, cipher: str) -> None:
-    """TLS-59: whose order of ciphers counts."""
+    """TLS-59, TLS-09: whose order of ciphers counts."""
     both = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
     client = tls_client.context(
         versions=TLS_1_2, configure=lambda context: context.set_ciphers(both)
@@ -378,6 +383,20 @@ def test_chain_completed_from_the_cas(folder: Folder, run: Run[Any]) -> None:
     context = folder.context(ssl_ca_file="root.crt")
     _event, seen = run(meet(context, try_tls(client)))
     assert certificates_sent(seen) == 2
+
+
+@VERSIONS
+def test_lists_without_a_ca(folder: Folder, run: Run[Any], versions: Any) -> None:
+    """TLS-47: they are loaded, and turn nobody down: nobody shows a certificate."""
+    ana = folder.authority.client("ana")
+    write_crls(folder.path / "root.crl", folder.authority.crl(ana.certificate))
+    client = tls_client.context(
+        versions=versions, certificate=folder.client("ana", ana)
+    )
+    context = folder.context(ssl_crl_file="root.crl")
+    event, seen = run(meet(context, try_tls(client)))
+    assert isinstance(event, TlsEstablished)
+    assert seen.end == CLEAN
 
 
 def certificates_sent(seen: Seen) -> int:
