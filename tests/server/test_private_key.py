@@ -109,7 +109,7 @@ def test_reload_without_support(locked: Folder, command: str) -> None:
 
 
 def test_reload_with_support(locked: Folder) -> None:
-    """TLS-54: then the command is run again."""
+    """TLS-54, TLS-15: then the command is run again."""
     settings = locked.settings(
         ssl_passphrase_command=PRINTS, ssl_passphrase_command_supports_reload=True
     )
