@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from pgproxy.protocol.booleans import ascii_lower
 from pgproxy.protocol.conffiles import ListDirectory, Read
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.settings.catalogue import GUCS, Settings
 from pgproxy.settings.guc import Guc
 from pgproxy.settings.guc_file import REJECTED, ConfigFiles, ConfigVariable
 from pgproxy.settings.postgresql import NAMES, OLD_NAMES
-from pgproxy.settings.values import InvalidValue, ascii_lower
+from pgproxy.settings.values import InvalidValue
 
 PREFIX: Final = "pgproxy."
 """What the names begin with that PostgreSQL does not have."""

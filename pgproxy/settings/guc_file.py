@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from pgproxy.protocol.booleans import ascii_lower
 from pgproxy.protocol.conffiles import (
     CONF_FILE_MAX_DEPTH,
     ConfFilesError,
@@ -20,7 +21,6 @@ from pgproxy.protocol.errors import (
     errcode_for_file_access,
 )
 from pgproxy.settings.guc_scan import parse_line
-from pgproxy.settings.values import ascii_lower
 
 MAX_SYNTAX_ERRORS: Final = 100
 """After so many in one file, its rest is not read; ``ParseConfigFp``."""

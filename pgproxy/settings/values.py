@@ -2,9 +2,10 @@
 
 import math
 import re
-import string
 from collections.abc import Sequence
 from typing import Final, TypeVar
+
+from pgproxy.protocol.booleans import ascii_lower, parse_bool
 
 T = TypeVar("T", bound=str)
 
@@ -46,7 +47,6 @@ _LONG = re.compile(rf"[{SPACE}]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")
 _DOUBLE = re.compile(
     rf"[{SPACE}]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 )
-_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class InvalidValue(Exception):
@@ -69,32 +69,18 @@ def invalid_value(
     return InvalidValue(message, detail=detail, hint=hint)
 
 
-def ascii_lower(text: str) -> str:
-    """Lower the letters A to Z and no other, as ``guc_name_compare`` does."""
-    return text.translate(_ASCII_LOWER)
-
-
 def read_bool(name: str, text: str) -> bool:
     """
-    Return the boolean that *text* names.
-
-    It is ``on``, ``off``, ``true``, ``false``, ``yes``, ``no``, ``1``, ``0``, or
-    what these begin with as long as only one of them does, in either case.
+    Return the boolean that *text* names; see `parse_bool`.
 
     Raises:
-        InvalidValue: It is none of them.
-
-    Source: ``parse_bool_with_len`` in bool.c.
+        InvalidValue: It names none.
 
     """
-    lower = ascii_lower(text)
-    # "o" begins on and off.
-    if lower and lower != "o":
-        if any(word.startswith(lower) for word in ("true", "yes", "on", "1")):
-            return True
-        if any(word.startswith(lower) for word in ("false", "no", "off", "0")):
-            return False
-    raise InvalidValue(f'parameter "{name}" requires a Boolean value')
+    value = parse_bool(text)
+    if value is None:
+        raise InvalidValue(f'parameter "{name}" requires a Boolean value')
+    return value
 
 
 def _units(unit: str) -> dict[str, int]:

@@ -14,7 +14,6 @@ from pgproxy.settings.values import (
     TIME_UNITS,
     TIME_UNITS_HINT,
     InvalidValue,
-    ascii_lower,
     read_bool,
     read_enum,
     read_int,
@@ -242,10 +241,6 @@ def test_no_enum(text: str) -> None:
     assert refused.value.message == f'invalid value for parameter "x": "{text}"'
     assert refused.value.hint == "Available values: TLSv1.2, TLSv1.3."
     assert refused.value.detail is None
-
-
-def test_only_ascii_is_lowered() -> None:
-    assert ascii_lower("AZ-az-ÄÉ-\u0130-\u212a") == "az-az-ÄÉ-\u0130-\u212a"
 
 
 @pytest.mark.parametrize(("value", "text"), [(True, "on"), (False, "off")])
