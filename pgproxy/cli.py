@@ -180,7 +180,9 @@ def _notices(generation: Generation, directory: Path) -> Iterator[Report]:
     settings = generation.settings
     told = dict.fromkeys(generation.notices)
     if settings.ssl:
-        told |= dict.fromkeys(lint.lint(settings, directory, datetime.now(UTC)))
+        told |= dict.fromkeys(
+            lint.lint(settings, directory, datetime.now(UTC), generation.hosts)
+        )
     yield from told
     policy = generation.policy
     yield from advise(

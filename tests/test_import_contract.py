@@ -54,8 +54,17 @@ IMPURE: Final = {
 
 DOORS: Final = {
     # These work on the SSLContext that they are handed, or on its errors.
-    "ssl": {"port", "tls", "relay", "libssl", "private_key", "dh_params", "crls"},
-    "ctypes": {"libssl"},
+    "ssl": {
+        "port",
+        "tls",
+        "relay",
+        "libssl",
+        "private_key",
+        "dh_params",
+        "crls",
+        "trust",
+    },
+    "ctypes": {"libssl", "openssl"},
     # What is wrong with files that OpenSSL has taken; it decides nothing.
     "cryptography": {"lint"},
     "structlog": {"log"},

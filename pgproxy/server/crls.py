@@ -7,9 +7,10 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pgproxy.server.libssl import crl_issuer_hash
+from pgproxy.server.openssl import crl_issuer_hash
+from pgproxy.settings.catalogue import Settings
 
 CRL_FILE_NAME: Final = re.compile(r"([0-9a-f]{8})\.r([0-9]+)")
 """What ``openssl rehash`` calls a CRL: the hash of its issuer's name, and a number."""
@@ -121,15 +122,22 @@ class LiveCrls:
     Where the lists are that count, and what was found there.
 
     Args:
-        ca_file: The CAs that may vouch for clients.
         crl_file: The lists of ``ssl_crl_file``, as they were at the last reload.
         directory: ``ssl_crl_dir``, which is looked into for each client (TLS-81).
 
     """
 
-    ca_file: Path
     crl_file: tuple[bytes, ...]
     directory: Path
+
+    @classmethod
+    def of(
+        cls, settings: Settings, directory: Path, crl_file: tuple[bytes, ...]
+    ) -> Self | None:
+        """Return where *settings* have it; None if they have no such directory."""
+        if not settings.ssl_crl_dir:
+            return None
+        return cls(crl_file, directory / settings.ssl_crl_dir)
 
     def read(self) -> tuple[list[bytes], list[str]]:
         """

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pgproxy.protocol.errors import errcode_for_file_access
-from pgproxy.server.libssl import check_dh_params
+from pgproxy.server.openssl import check_dh_params
 from pgproxy.server.port import ssl_reason
 from pgproxy.server.tls_error import tls_error
 

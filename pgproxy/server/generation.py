@@ -2,23 +2,23 @@
 
 import contextlib
 import gc
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from pgproxy.auth.hba_file import HbaFile, load_hba
 from pgproxy.auth.hba_index import HbaIndex
 from pgproxy.auth.hba_line import ConnType, HbaLine
+from pgproxy.auth.hosts import HostsLine
 from pgproxy.auth.ident import IdentLine
 from pgproxy.auth.ident_file import load_ident
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server import lint, system
 from pgproxy.server.roles import DriverMissingError, RoleCache, check_driver
-from pgproxy.server.tls import Tls, build_context
+from pgproxy.server.tls import Tls, build_context, host_of
 from pgproxy.server.tls_error import TlsConfigurationError
+from pgproxy.server.tls_files import digests_of, hosts_of, tls_files
 from pgproxy.server.watch import Files
 from pgproxy.session.policy import Policy
 from pgproxy.settings import conf
@@ -55,6 +55,7 @@ class Generation:
         sources: Where each value comes from, for those who want to print it.
         notices: What the administrator should know, though nothing is wrong.
         digests: Of the files of TLS, by their names as configured.
+        hosts: Of pg_hosts.conf; none where there is only one certificate.
 
     """
 
@@ -65,6 +66,7 @@ class Generation:
     sources: Mapping[str, conf.Source]
     notices: tuple[Report, ...]
     digests: Mapping[str, bytes]
+    hosts: tuple[HostsLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +188,18 @@ def load(
             check_driver()
         except DriverMissingError as error:
             faults.append(_no_driver(error, found.sources))
-    tls, digests = None, dict[str, bytes]()
+    tls, digests, hosts = None, dict[str, bytes](), tuple[HostsLine, ...]()
     if settings.ssl:
-        tls_files = _tls_files(settings, directory)
-        for path in tls_files.values():
-            files.note(path)
         try:
-            tls, warnings = _build_tls(settings, directory, at_start=at_start)
+            hosts, told = hosts_of(settings, directory, files)
+            notices += told
+            read = tls_files(settings, hosts or [host_of(settings)], directory)
+            for path in read.values():
+                files.note(path)
+            tls, warnings = _build_tls(settings, directory, hosts, at_start=at_start)
             notices += warnings
             # Only now: what is no file, a FIFO say, has been refused.
-            digests = _digests(tls_files)
+            digests = digests_of(read)
         except TlsConfigurationError as error:
             summary = "SSL configuration was not reloaded"
             faults.append(Fault(error.reports, None, summary))
@@ -203,12 +207,13 @@ def load(
         raise ConfigurationRejected(*faults, rules=rules)
     return Generation(
         settings=settings,
-        policy=_policy(settings, rules.lines, maps),
+        policy=_policy(settings, rules.lines, maps, hosts),
         tls=tls,
         roles=roles,
         sources=found.sources,
         notices=tuple(notices),
         digests=digests,
+        hosts=hosts,
     )
 
 
@@ -243,49 +248,26 @@ def _keeping_all() -> Iterator[None]:
         gc.enable()
 
 
-def _tls_files(settings: Settings, directory: Path) -> dict[str, Path]:
-    """Return the files that are read in other ways, by their names as configured."""
-    names = (getattr(settings, setting) for setting in _TLS_FILES)
-    return {name: resolve(directory, name) for name in names if name}
-
-
-def _digests(files: Mapping[str, Path]) -> dict[str, bytes]:
-    found = {}
-    for name, path in files.items():
-        # One that has gone away meanwhile is a change that the next reload tells.
-        with contextlib.suppress(OSError):
-            found[name] = hashlib.sha256(path.read_bytes()).digest()
-    return found
-
-
 def _build_tls(
-    settings: Settings, directory: Path, *, at_start: bool
+    settings: Settings, directory: Path, hosts: Sequence[HostsLine], *, at_start: bool
 ) -> tuple[Tls, list[Report]]:
-    tls = build_context(settings, directory, at_start=at_start)
-    warnings = list(lint.dates(settings, directory, datetime.now(UTC)))
+    tls = build_context(settings, directory, at_start=at_start, hosts=hosts)
+    warnings = list(lint.dates(settings, directory, datetime.now(UTC), hosts))
     return tls, warnings if tls.complete else [_no_door(), *warnings]
-
-
-# ssl_crl_dir is not among them: it is looked into for each client.
-_TLS_FILES: Final = (
-    "ssl_cert_file",
-    "ssl_key_file",
-    "ssl_ca_file",
-    "ssl_crl_file",
-    "ssl_dh_params_file",
-)
 
 
 def _policy(
     settings: Settings,
     lines: tuple[HbaLine, ...],
     maps: tuple[IdentLine, ...],
+    hosts: Sequence[HostsLine],
 ) -> Policy:
     return Policy(
         ssl=settings.ssl,
         hba=HbaIndex(lines),
         ident=maps,
-        ca_loaded=settings.ssl and bool(settings.ssl_ca_file),
+        ca_loaded=settings.ssl
+        and any(host.ssl_ca for host in hosts or [host_of(settings)]),
         ssl_min_protocol_version=settings.ssl_min_protocol_version,
         ssl_max_protocol_version=settings.ssl_max_protocol_version or "TLSv1.3",
         log_connections=frozenset(settings.log_connections),

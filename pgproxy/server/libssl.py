@@ -15,23 +15,21 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Iterable
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable
 from ctypes import (
-    CFUNCTYPE,
-    POINTER,
     byref,
     c_char_p,
-    c_int,
-    c_long,
-    c_ubyte,
-    c_uint,
-    c_uint64,
-    c_ulong,
+    c_size_t,
     c_void_p,
 )
 from dataclasses import dataclass
-from ssl import SSLContext
+from pathlib import Path
+from ssl import CERT_NONE, SSLContext
 from typing import Any, Final, Self
+
+from pgproxy.server import openssl
 
 TRIED_ON: Final = frozenset({(3, 11), (3, 12), (3, 13)})
 """Versions of CPython whose context object was looked at; ``_ssl.c``."""
@@ -45,6 +43,13 @@ SSL_VERIFY_PEER: Final = 1
 SSL_VERIFY_CLIENT_ONCE: Final = 4
 SSL_TLSEXT_ERR_OK: Final = 0
 SSL_TLSEXT_ERR_ALERT_FATAL: Final = 2
+SSL_CTRL_SET_VERIFY_CERT_STORE: Final = 106
+SSL_CTRL_SET_CHAIN_CERT_STORE: Final = 107
+SSL_CTRL_GET_CHAIN_CERTS: Final = 115
+SSL_CLIENT_HELLO_ERROR: Final = 0
+SSL_CLIENT_HELLO_SUCCESS: Final = 1
+TLSEXT_TYPE_SERVER_NAME: Final = 0
+SSL_AD_INTERNAL_ERROR: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,63 +79,7 @@ def take_verify_failure() -> VerifyFailure | None:
     return failure
 
 
-_VERIFY = CFUNCTYPE(c_int, c_int, c_void_p)
-_ALPN_SELECT = CFUNCTYPE(
-    c_int,
-    c_void_p,
-    POINTER(c_char_p),
-    POINTER(c_ubyte),
-    POINTER(c_ubyte),
-    c_uint,
-    c_void_p,
-)
-
-
-def _library() -> Any:  # noqa: ANN401 - ctypes has no better type for a library
-    import _ssl  # noqa: PLC0415 - where it is missing, so is the door
-
-    lib = ctypes.CDLL(_ssl.__file__)
-    for name, result, arguments in (
-        ("SSL_CTX_get_options", c_uint64, [c_void_p]),
-        ("SSL_CTX_ctrl", c_long, [c_void_p, c_int, c_long, c_char_p]),
-        ("SSL_CTX_set_ciphersuites", c_int, [c_void_p, c_char_p]),
-        ("SSL_CTX_set_cert_store", None, [c_void_p, c_void_p]),
-        ("SSL_load_client_CA_file", c_void_p, [c_char_p]),
-        ("SSL_CTX_set_client_CA_list", None, [c_void_p, c_void_p]),
-        ("SSL_CTX_set_alpn_select_cb", None, [c_void_p, _ALPN_SELECT, c_void_p]),
-        ("SSL_CTX_set_verify", None, [c_void_p, c_int, _VERIFY]),
-        ("X509_STORE_CTX_get_error", c_int, [c_void_p]),
-        ("X509_STORE_CTX_get_error_depth", c_int, [c_void_p]),
-        ("X509_STORE_CTX_get_current_cert", c_void_p, [c_void_p]),
-        ("X509_verify_cert_error_string", c_char_p, [c_long]),
-        ("i2d_X509", c_int, [c_void_p, POINTER(c_void_p)]),
-        ("X509_STORE_new", c_void_p, []),
-        ("X509_STORE_free", None, [c_void_p]),
-        ("X509_STORE_load_locations", c_int, [c_void_p, c_char_p, c_char_p]),
-        ("X509_STORE_add_crl", c_int, [c_void_p, c_void_p]),
-        ("d2i_X509_CRL", c_void_p, [c_void_p, POINTER(c_char_p), c_long]),
-        ("X509_CRL_free", None, [c_void_p]),
-        ("X509_CRL_get_issuer", c_void_p, [c_void_p]),
-        ("X509_NAME_hash_ex", c_ulong, [c_void_p, c_void_p, c_void_p, POINTER(c_int)]),
-        ("BIO_new_mem_buf", c_void_p, [c_char_p, c_int]),
-        ("BIO_free", c_int, [c_void_p]),
-        ("PEM_read_bio_DHparams", c_void_p, [c_void_p] * 4),
-        ("DH_check", c_int, [c_void_p, POINTER(c_int)]),
-        ("DH_free", None, [c_void_p]),
-        ("ERR_clear_error", None, []),
-    ):
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return lib
-
-
-try:
-    _lib = _library()
-except (ImportError, OSError, AttributeError):
-    _lib = None  # libssl is linked statically, or hides its symbols
-
-
-@_ALPN_SELECT  # type: ignore[untyped-decorator]
+@openssl.ALPN_SELECT  # type: ignore[untyped-decorator]
 def _select_alpn(
     _ssl: int,
     out: Any,  # noqa: ANN401 - a pointer of ctypes
@@ -157,17 +106,17 @@ def _select_alpn(
     return SSL_TLSEXT_ERR_ALERT_FATAL
 
 
-@_VERIFY  # type: ignore[untyped-decorator]
+@openssl.VERIFY  # type: ignore[untyped-decorator]
 def _note_failure(ok: int, store: int) -> int:
     """Leave the verdict as it is, and remember what a bad one was about."""
     if not ok:
-        current = _lib.X509_STORE_CTX_get_current_cert(store)
-        reason = _lib.X509_verify_cert_error_string(
-            _lib.X509_STORE_CTX_get_error(store)
+        current = openssl.lib.X509_STORE_CTX_get_current_cert(store)
+        reason = openssl.lib.X509_verify_cert_error_string(
+            openssl.lib.X509_STORE_CTX_get_error(store)
         )
         _failures.append(
             VerifyFailure(
-                depth=_lib.X509_STORE_CTX_get_error_depth(store),
+                depth=openssl.lib.X509_STORE_CTX_get_error_depth(store),
                 reason=reason.decode("ascii", "replace"),
                 certificate=_der(current) if current else None,
             )
@@ -175,72 +124,66 @@ def _note_failure(ok: int, store: int) -> int:
     return ok
 
 
+Choose = Callable[[bytes | None], "Door | int"]
+"""
+Takes the body of ``server_name`` in a ClientHello, None if there is none; returns whose
+certificate to show, or the number of the alert to end the handshake with.
+"""
+
+_choosers: dict[int, Choose] = {}
+_chosen: dict[int, "Door | int"] = {}
+
+
+def take_choice(fd: int) -> "Door | int | None":
+    """Return what was chosen in the handshake on this descriptor, once."""
+    return _chosen.pop(fd, None)
+
+
+@openssl.CLIENT_HELLO  # type: ignore[untyped-decorator]
+def _on_client_hello(
+    ssl: int,
+    alert: Any,  # noqa: ANN401 - a pointer of ctypes
+    _arg: int,
+) -> int:
+    """
+    Have the client shown the certificate of the host that it asks for.
+
+    What goes wrong in here ends the handshake: ctypes returns 0 for it, and that is
+    SSL_CLIENT_HELLO_ERROR.
+
+    Source: ``sni_clienthello_cb`` in be-secure-openssl.c of PostgreSQL 19; TLS-98.
+    """
+    alert[0] = SSL_AD_INTERNAL_ERROR
+    data, size = c_void_p(), c_size_t()
+    extension = None
+    if openssl.lib.SSL_client_hello_get0_ext(
+        ssl, TLSEXT_TYPE_SERVER_NAME, byref(data), byref(size)
+    ):
+        extension = ctypes.string_at(data.value or 0, size.value)
+    choice = _choosers[openssl.lib.SSL_get_SSL_CTX(ssl)](extension)
+    _chosen[openssl.lib.SSL_get_fd(ssl)] = choice
+    if isinstance(choice, int):
+        alert[0] = choice
+        return SSL_CLIENT_HELLO_ERROR
+    return SSL_CLIENT_HELLO_SUCCESS if choice.lend_to(ssl) else SSL_CLIENT_HELLO_ERROR
+
+
 def _der(certificate: int) -> bytes:
-    size = _lib.i2d_X509(certificate, None)
+    size = openssl.lib.i2d_X509(certificate, None)
     buffer = ctypes.create_string_buffer(size)
     cursor = c_void_p(ctypes.addressof(buffer))
-    _lib.i2d_X509(certificate, byref(cursor))
+    openssl.lib.i2d_X509(certificate, byref(cursor))
     return buffer.raw
 
 
-DH_CHECK_P_NOT_PRIME: Final = 0x01
-DH_CHECK_P_NOT_SAFE_PRIME: Final = 0x02
-DH_NOT_SUITABLE_GENERATOR: Final = 0x08
-
-
-def check_dh_params(pem: bytes) -> tuple[bool, str | None]:
-    """
-    Return whether *pem* has Diffie-Hellman parameters, and what is wrong with them.
-
-    Source: ``load_dh_file`` in be-secure-openssl.c; TLS-36.
-    """
-    if _lib is None:
-        return False, None
-    bio = _lib.BIO_new_mem_buf(pem, len(pem))
-    dh = _lib.PEM_read_bio_DHparams(bio, None, None, None)
-    _lib.BIO_free(bio)
-    codes = c_int()
-    checked = dh and _lib.DH_check(dh, byref(codes))
-    _lib.DH_free(dh)
-    _lib.ERR_clear_error()
-    if not dh:
-        return False, None
-    neither = DH_NOT_SUITABLE_GENERATOR | DH_CHECK_P_NOT_SAFE_PRIME
-    if not checked:
-        return True, "they cannot be checked"
-    if codes.value & DH_CHECK_P_NOT_PRIME:
-        return True, "p is not prime"
-    if codes.value & neither == neither:
-        return True, "neither suitable generator or safe prime"
-    return True, None
-
-
-def crl_issuer_hash(der: bytes) -> int | None:
-    """
-    Return the hash that ``openssl rehash`` makes of a CRL's issuer.
-
-    None if that cannot be told; a CRL that cannot be parsed has none.
-    """
-    if _lib is None:
-        return None
-    crl = _lib.d2i_X509_CRL(None, byref(c_char_p(der)), len(der))
-    if not crl:
-        _lib.ERR_clear_error()
-        return None
-    issuer = _lib.X509_CRL_get_issuer(crl)
-    found = _lib.X509_NAME_hash_ex(issuer, None, None, None)
-    _lib.X509_CRL_free(crl)
-    return int(found)
-
-
 def _add_crl(store: int, der: bytes) -> bool:
-    crl = _lib.d2i_X509_CRL(None, byref(c_char_p(der)), len(der))
+    crl = openssl.lib.d2i_X509_CRL(None, byref(c_char_p(der)), len(der))
     if not crl:
         return False
     try:
-        return bool(_lib.X509_STORE_add_crl(store, crl))
+        return bool(openssl.lib.X509_STORE_add_crl(store, crl))
     finally:
-        _lib.X509_CRL_free(crl)  # the store has a reference of its own
+        openssl.lib.X509_CRL_free(crl)  # the store has a reference of its own
 
 
 class Door:
@@ -253,80 +196,146 @@ class Door:
     def __init__(self, context: SSLContext, pointer: int) -> None:
         self._context = context  # or the pointer would outlive what it points to
         self._ctx = c_void_p(pointer)
+        self._cas = b""
 
     @classmethod
     def open(cls, context: SSLContext) -> Self | None:
         """Return the door to *context*, or None where there is none to trust."""
         if (
-            _lib is None
+            openssl.lib is None
             or platform.python_implementation() != "CPython"
             or sys.version_info[:2] not in TRIED_ON
         ):
             return None
         pointer = c_void_p.from_address(id(context) + object.__basicsize__).value
         options = int(context.options) & 0xFFFF_FFFF_FFFF_FFFF
-        if not pointer or _lib.SSL_CTX_get_options(pointer) != options:
+        if not pointer or openssl.lib.SSL_CTX_get_options(pointer) != options:
             return None
         return cls(context, pointer)
 
     def disable_session_cache(self) -> None:
         """Offer no resumption: an empty session id in ServerHello (TLS-56)."""
-        _lib.SSL_CTX_ctrl(
+        openssl.lib.SSL_CTX_ctrl(
             self._ctx, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, None
         )
 
     def set_groups(self, names: str) -> bool:
         """Offer only the groups in *names*, joined by colons; say if all are known."""
-        done = _lib.SSL_CTX_ctrl(self._ctx, SSL_CTRL_SET_GROUPS_LIST, 0, names.encode())
-        _lib.ERR_clear_error()
+        done = openssl.lib.SSL_CTX_ctrl(
+            self._ctx, SSL_CTRL_SET_GROUPS_LIST, 0, names.encode()
+        )
+        openssl.lib.ERR_clear_error()
         return bool(done)
 
     def set_ciphersuites(self, names: str) -> bool:
         """Offer only these suites of TLS 1.3, joined by colons; say if any is known."""
-        done = _lib.SSL_CTX_set_ciphersuites(self._ctx, names.encode())
-        _lib.ERR_clear_error()
+        done = openssl.lib.SSL_CTX_set_ciphersuites(self._ctx, names.encode())
+        openssl.lib.ERR_clear_error()
         return bool(done)
 
-    def replace_store(self, ca_file: str, crls: Iterable[bytes]) -> bool:
+    def trust(self, ca_file: Path) -> None:
         """
-        Have the next handshakes go by *ca_file* and by *crls*, given in DER.
+        Judge clients by *ca_file*, which the context has loaded.
 
-        The certificate, the key and all settings stay as they are, so this needs no
-        passphrase. OpenSSL looks into the store while it verifies, which is within one
-        call: no handshake sees both the old and the new.
+        They are asked for a certificate and may have none; its subjects are named in
+        CertificateRequest, in the file's order (TLS-64); why one fails is remembered.
+        """
+        names = openssl.lib.SSL_load_client_CA_file(os.fsencode(ca_file))
+        openssl.lib.ERR_clear_error()
+        if names:
+            openssl.lib.SSL_CTX_set_client_CA_list(self._ctx, names)
+        openssl.lib.SSL_CTX_set_verify(
+            self._ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, _note_failure
+        )
+        self._cas = ca_file.read_bytes()
+
+    def replace_crls(self, crls: Iterable[bytes]) -> bool:
+        """
+        Have the next handshakes go by these lists, given in DER.
+
+        The CAs, the certificate, the key and all settings stay as they are, whatever
+        has become of their files meanwhile. OpenSSL looks into the store while it
+        verifies, which is within one call: no handshake sees both the old and the new.
 
         Returns:
             Whether all of it could be read. If not, nothing has changed.
 
         """
-        store = _lib.X509_STORE_new()
+        store = openssl.lib.X509_STORE_new()
         try:
-            if not _lib.X509_STORE_load_locations(store, os.fsencode(ca_file), None):
-                return False
+            with tempfile.NamedTemporaryFile() as cas:
+                cas.write(self._cas)
+                cas.flush()
+                name = os.fsencode(cas.name)
+                if not openssl.lib.X509_STORE_load_locations(store, name, None):
+                    return False
             for der in crls:
                 if not _add_crl(store, der):
                     return False
-            _lib.SSL_CTX_set_cert_store(self._ctx, store)
+            openssl.lib.SSL_CTX_set_cert_store(self._ctx, store)
             store = None  # it is the context's now
         finally:
-            _lib.ERR_clear_error()
+            openssl.lib.ERR_clear_error()
             if store is not None:
-                _lib.X509_STORE_free(store)
+                openssl.lib.X509_STORE_free(store)
         return True
 
     def require_alpn(self) -> None:
         """Refuse a client that offers protocols without ours among them (NEG-28)."""
-        _lib.SSL_CTX_set_alpn_select_cb(self._ctx, _select_alpn, None)
+        openssl.lib.SSL_CTX_set_alpn_select_cb(self._ctx, _select_alpn, None)
 
-    def name_client_cas(self, ca_file: str) -> None:
-        """Put the subjects in *ca_file* into CertificateRequest, in order (TLS-64)."""
-        names = _lib.SSL_load_client_CA_file(os.fsencode(ca_file))
-        _lib.ERR_clear_error()
-        if names:
-            _lib.SSL_CTX_set_client_CA_list(self._ctx, names)
+    def choose_by_name(self, choose: Choose) -> None:
+        """Ask *choose* for each client, whose certificate it is shown (TLS-98)."""
+        address = self._ctx.value
+        assert address is not None, "it was checked"
+        _choosers[address] = choose
+        # Every handshake keeps the context, so none can miss it.
+        weakref.finalize(self._context, _choosers.pop, address, None)
+        openssl.lib.SSL_CTX_set_client_hello_cb(self._ctx, _on_client_hello, None)
 
-    def note_verify_failures(self) -> None:
-        """Ask for a certificate, take a session without, remember why one failed."""
-        _lib.SSL_CTX_set_verify(
-            self._ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, _note_failure
+    def lend_to(self, ssl: int) -> bool:
+        """
+        Give the certificate, key and CAs of this context to one ``SSL``.
+
+        Everything is counted by reference, so a context may be exchanged while a
+        handshake is under way. ``SSL_set_SSL_CTX`` would do half of this (openssl#6109).
+
+        Returns:
+            Whether it could be done.
+
+        Source: ``ssl_update_ssl`` in be-secure-openssl.c of PostgreSQL 19, which puts
+        the CAs into the one context it has: a backend serves one client, we many.
+
+        """
+        chain = c_void_p()
+        openssl.lib.SSL_CTX_ctrl(
+            self._ctx, SSL_CTRL_GET_CHAIN_CERTS, 0, ctypes.cast(byref(chain), c_char_p)
         )
+        if not openssl.lib.SSL_use_cert_and_key(
+            ssl,
+            openssl.lib.SSL_CTX_get0_certificate(self._ctx),
+            openssl.lib.SSL_CTX_get0_privatekey(self._ctx),
+            chain,
+            1,
+        ):
+            openssl.lib.ERR_clear_error()
+            return False
+        if not self.checks_clients:
+            return True
+        # What is missing of the server's own chain is looked for here too (TLS-70).
+        store = openssl.lib.SSL_CTX_get_cert_store(self._ctx)
+        for control in (SSL_CTRL_SET_VERIFY_CERT_STORE, SSL_CTRL_SET_CHAIN_CERT_STORE):
+            openssl.lib.SSL_ctrl(ssl, control, 1, store)
+        names = openssl.lib.SSL_dup_CA_list(
+            openssl.lib.SSL_CTX_get_client_CA_list(self._ctx)
+        )
+        openssl.lib.SSL_set_client_CA_list(ssl, names)
+        openssl.lib.SSL_set_verify(
+            ssl, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, _note_failure
+        )
+        return True
+
+    @property
+    def checks_clients(self) -> bool:
+        """Whether there is a CA that may vouch for a client."""
+        return self._context.verify_mode is not CERT_NONE

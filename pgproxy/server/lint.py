@@ -6,7 +6,7 @@ clients who are then turned down, or will be soon. So each is a warning that say
 to do.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from pgproxy.auth.hosts import HostsLine
 from pgproxy.protocol.errors import Report, Severity, SqlState
 from pgproxy.server.crls import crl_files, read_crl_file
 from pgproxy.settings.catalogue import Settings
@@ -33,7 +34,12 @@ SMALLEST_RSA: Final = 2048
 T = TypeVar("T")
 
 
-def dates(settings: Settings, directory: Path, now: datetime) -> Iterator[Report]:
+def dates(
+    settings: Settings,
+    directory: Path,
+    now: datetime,
+    hosts: Sequence[HostsLine] = (),
+) -> Iterator[Report]:
     """
     Yield a warning for each certificate and list whose time is over, or nearly.
 
@@ -43,12 +49,10 @@ def dates(settings: Settings, directory: Path, now: datetime) -> Iterator[Report
         settings: Their ``ssl`` is on, and their files could be loaded.
         directory: What relative paths are relative to.
         now: In UTC.
+        hosts: Of pg_hosts.conf, if that counts and not the settings.
 
     """
-    for what, file, setting in (
-        ("server certificate", settings.ssl_cert_file, "ssl_cert_file"),
-        ("root certificate", settings.ssl_ca_file, "ssl_ca_file"),
-    ):
+    for what, file, setting in _certificate_files(settings, hosts):
         for certificate in _certificates(directory, file):
             yield from _period(
                 f'{what} "{_name(certificate.subject)}" in file "{file}"',
@@ -75,7 +79,26 @@ def dates(settings: Settings, directory: Path, now: datetime) -> Iterator[Report
         )
 
 
-def lint(settings: Settings, directory: Path, now: datetime) -> Iterator[Report]:
+def _certificate_files(
+    settings: Settings, hosts: Sequence[HostsLine]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what each file holds, its name, and where it is named."""
+    if not hosts:
+        yield "server certificate", settings.ssl_cert_file, "ssl_cert_file"
+        yield "root certificate", settings.ssl_ca_file, "ssl_ca_file"
+    # One file may be that of many hosts.
+    for file in dict.fromkeys(host.ssl_cert for host in hosts):
+        yield "server certificate", file, "hosts_file"
+    for file in dict.fromkeys(host.ssl_ca for host in hosts):
+        yield "root certificate", file, "hosts_file"
+
+
+def lint(
+    settings: Settings,
+    directory: Path,
+    now: datetime,
+    hosts: Sequence[HostsLine] = (),
+) -> Iterator[Report]:
     """
     Yield a warning for all that people get wrong, `dates` included.
 
@@ -83,11 +106,17 @@ def lint(settings: Settings, directory: Path, now: datetime) -> Iterator[Report]
         settings: Their ``ssl`` is on, and their files could be loaded.
         directory: What relative paths are relative to.
         now: In UTC.
+        hosts: Of pg_hosts.conf, if that counts and not the settings.
 
     """
-    yield from dates(settings, directory, now)
-    yield from _server(settings, directory)
-    yield from _clients(settings, directory)
+    yield from dates(settings, directory, now, hosts)
+    pairs = [(host.ssl_cert, host.ssl_ca) for host in hosts] or [
+        (settings.ssl_cert_file, settings.ssl_ca_file)
+    ]
+    for cert, ca in dict.fromkeys(pairs):
+        yield from _server(cert, ca, directory)
+    for ca in dict.fromkeys(ca for _cert, ca in pairs):
+        yield from _clients(ca, settings, directory)
     if settings.ssl_min_protocol_version in {"TLSv1", "TLSv1.1"}:
         yield _warning(
             f"{settings.ssl_min_protocol_version} is allowed, which is broken",
@@ -97,9 +126,8 @@ def lint(settings: Settings, directory: Path, now: datetime) -> Iterator[Report]
         )
 
 
-def _server(settings: Settings, directory: Path) -> Iterator[Report]:
+def _server(file: str, ca_file: str, directory: Path) -> Iterator[Report]:
     """Look at what clients are shown."""
-    file = settings.ssl_cert_file
     chain = _certificates(directory, file)
     if not chain:
         return  # nothing that this library can read; OpenSSL could
@@ -117,7 +145,7 @@ def _server(settings: Settings, directory: Path) -> Iterator[Report]:
         one.access_method == AuthorityInformationAccessOID.CA_ISSUERS for one in access
     )
     known = {other.subject for other in others}
-    known |= {ca.subject for ca in _certificates(directory, settings.ssl_ca_file)}
+    known |= {ca.subject for ca in _certificates(directory, ca_file)}
     if public and leaf.issuer not in known:
         yield _warning(
             f'server certificate file "{file}" does not have the certificate of the CA '
@@ -136,9 +164,8 @@ def _server(settings: Settings, directory: Path) -> Iterator[Report]:
         )
 
 
-def _clients(settings: Settings, directory: Path) -> Iterator[Report]:
+def _clients(file: str, settings: Settings, directory: Path) -> Iterator[Report]:
     """Look at what clients are judged by."""
-    file = settings.ssl_ca_file
     cas = _certificates(directory, file)
     for ca in cas:
         constraints = _extension(ca, x509.BasicConstraints)

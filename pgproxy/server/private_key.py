@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pgproxy.auth.hosts import HostsLine
 from pgproxy.protocol.errors import SqlState
 from pgproxy.server.port import ssl_reason
 from pgproxy.server.tls_error import TlsConfigurationError, tls_error
-from pgproxy.settings.catalogue import Settings
 
 PROMPT: Final = "Enter PEM pass phrase:"
 """What ``%p`` stands for: OpenSSL's own prompt (TLS-51)."""
@@ -33,20 +33,19 @@ def _nobody_knows() -> bytes:
 
 
 def load_certificate(
-    context: ssl.SSLContext, settings: Settings, directory: Path, *, at_start: bool
+    context: ssl.SSLContext, host: HostsLine, directory: Path, *, at_start: bool
 ) -> None:
     """
-    Load the chain in ``ssl_cert_file`` and the key in ``ssl_key_file``.
+    Load the chain and the key of *host*.
 
-    A key with a passphrase is read with what ``ssl_passphrase_command`` prints. With
-    no such command OpenSSL asks on the terminal, at the start and never later
-    (TLS-50 to TLS-54).
+    A key with a passphrase is read with what its command prints. With no such command
+    OpenSSL asks on the terminal, at the start and never later (TLS-50 to TLS-54).
 
     Raises:
         TlsConfigurationError: In PostgreSQL's words (TLS-25 to TLS-32).
 
     """
-    cert, key = settings.ssl_cert_file, settings.ssl_key_file
+    cert, key = host.ssl_cert, host.ssl_key
     try:
         pem = _path(directory, cert).read_bytes()
         if not _CERTIFICATE_HEAD.search(pem):
@@ -64,7 +63,7 @@ def load_certificate(
             f'could not load server certificate file "{cert}": {error.strerror}'
         ) from error
     check_key_permissions(key, directory)
-    passphrase = _Passphrase(settings, at_start=at_start)
+    passphrase = _Passphrase(host, at_start=at_start)
     try:
         context.load_cert_chain(directory / cert, directory / key, passphrase.ask)
     except _Encrypted:
@@ -94,11 +93,11 @@ def _key_error(key: str, reason: str) -> TlsConfigurationError:
 class _Passphrase:
     """Who is asked for the passphrase, if the key has one."""
 
-    def __init__(self, settings: Settings, *, at_start: bool) -> None:
-        self._command = settings.ssl_passphrase_command
+    def __init__(self, host: HostsLine, *, at_start: bool) -> None:
+        self._command = host.ssl_passphrase_cmd
         self._at_start = at_start
         self._broken: TlsConfigurationError | None = None
-        may_run = at_start or settings.ssl_passphrase_command_supports_reload
+        may_run = at_start or host.ssl_passphrase_reload
         # None: OpenSSL asks, on the terminal.
         self.ask: Callable[[], bytes] | None = None if at_start else _nobody_knows
         if self._command and may_run:

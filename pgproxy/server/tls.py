@@ -1,28 +1,22 @@
 """Settings to an `ssl.SSLContext`; a handshake to an event."""
 
-import base64
 import contextlib
 import ssl
-import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from pgproxy.auth.certificate import verification_failure
+from pgproxy.auth.hosts import DEFAULT_HOST, Hosts, HostsLine, TlsAlert
 from pgproxy.protocol.errors import Report, Severity, SqlState
-from pgproxy.server.crls import (
-    LiveCrls,
-    crl_files,
-    fingerprint,
-    read_crl_file,
-    read_hashed_crl_file,
-)
+from pgproxy.server.crls import LiveCrls, fingerprint
 from pgproxy.server.dh_params import load_dh_params
-from pgproxy.server.libssl import Door, take_verify_failure
+from pgproxy.server.libssl import Door, take_choice, take_verify_failure
 from pgproxy.server.port import Port, reason, ssl_reason
 from pgproxy.server.private_key import load_certificate
-from pgproxy.server.tls_error import tls_error
+from pgproxy.server.tls_error import TlsConfigurationError, tls_error
+from pgproxy.server.trust import check_crls, load_trust
 from pgproxy.session.events import TlsEstablished, TlsFailed
 from pgproxy.settings.catalogue import GUCS, Settings
 
@@ -39,8 +33,10 @@ class Tls:
     What handshakes are done with.
 
     Args:
-        context: With certificate, key and all settings.
-        door: None where there is none; see `pgproxy.server.libssl`.
+        context: With all settings, and with the certificate if there is only one.
+        doors: To the contexts of which one is chosen for each client; the only one's
+            own where there is no choice. None where there are no doors; see
+            `pgproxy.server.libssl`.
         live: Where the lists of revoked certificates are looked for each time.
 
     Attributes:
@@ -49,11 +45,14 @@ class Tls:
     """
 
     def __init__(
-        self, context: ssl.SSLContext, door: Door | None, live: LiveCrls | None = None
+        self,
+        context: ssl.SSLContext,
+        doors: Sequence[Door] | None,
+        live: LiveCrls | None = None,
     ) -> None:
         self.context = context
-        self.complete = door is not None
-        self._door = door
+        self.complete = doors is not None
+        self._doors = doors or ()
         self._live = live
         self._seen = None if live is None else fingerprint(live.directory)
 
@@ -65,14 +64,15 @@ class Tls:
         replaced or taken away counts for the next handshake, without a reload. What
         has not changed is not read again (TLS-81, PRX-14).
         """
-        live, door = self._live, self._door
-        if live is None or door is None:
+        live = self._live
+        if live is None:
             return None
         now = fingerprint(live.directory)
         if now == self._seen:
             return None
         crls, problems = live.read()
-        if not door.replace_store(str(live.ca_file), crls):
+        replaced = [door.replace_crls(crls) for door in self._doors]
+        if not all(replaced):
             problems.append("OpenSSL could not read all of them")
         self._seen = now
         if not problems:
@@ -88,7 +88,13 @@ class Tls:
         )
 
 
-def build_context(settings: Settings, directory: Path, *, at_start: bool = True) -> Tls:
+def build_context(
+    settings: Settings,
+    directory: Path,
+    *,
+    at_start: bool = True,
+    hosts: Sequence[HostsLine] = (),
+) -> Tls:
     """
     Return a context that behaves like PostgreSQL's.
 
@@ -100,13 +106,96 @@ def build_context(settings: Settings, directory: Path, *, at_start: bool = True)
         directory: What relative paths are relative to.
         at_start: Whether somebody may sit at the terminal, to be asked for the
             passphrase of the key.
+        hosts: Of pg_hosts.conf; none: the settings have the one certificate.
 
     Raises:
         TlsConfigurationError: The first thing that is wrong.
 
     """
-    context = _bare_context()
-    load_certificate(context, settings, directory, at_start=at_start)
+    # A bare context: create_default_context adds flags that PostgreSQL has not
+    # (LIB-08).
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if hosts:
+        return _with_hosts(context, settings, directory, hosts, at_start=at_start)
+    only = host_of(settings)
+    load_certificate(context, only, directory, at_start=at_start)
+    door = _configure(context, settings, directory)
+    in_file = load_trust(context, only, settings, directory)
+    if door is None:
+        context.set_alpn_protocols(["postgresql"])
+        return Tls(context, None)
+    door.disable_session_cache()
+    door.require_alpn()
+    if only.ssl_ca:
+        door.trust(directory / only.ssl_ca)
+    live = LiveCrls.of(settings, directory, in_file) if only.ssl_ca else None
+    return Tls(context, [door], live)
+
+
+def _with_hosts(
+    context: ssl.SSLContext,
+    settings: Settings,
+    directory: Path,
+    hosts: Sequence[HostsLine],
+    *,
+    at_start: bool,
+) -> Tls:
+    """
+    Have *context* show the certificate of the host that a client asks for.
+
+    Source: ``be_tls_init``, ``init_host_context`` in be-secure-openssl.c of
+    PostgreSQL 19; TLS-98.
+    """
+    doors: dict[HostsLine, Door] = {}
+    in_file: tuple[bytes, ...] = ()
+    for host in hosts:
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            load_certificate(own, host, directory, at_start=at_start)
+            in_file = load_trust(own, host, settings, directory)
+        except TlsConfigurationError as error:
+            raise error.in_context(host.context) from error
+        door = Door.open(own)
+        if door is None:
+            break
+        if host.ssl_ca:
+            door.trust(directory / host.ssl_ca)
+        doors[host] = door
+    door = _configure(context, settings, directory)
+    if door is None or len(doors) < len(hosts):
+        _must_be_default(settings, "ssl_sni")
+        raise AssertionError("pg_hosts.conf is only read with ssl_sni")
+    check_crls(context, settings)
+    door.disable_session_cache()
+    door.require_alpn()
+    choices = Hosts(hosts)
+
+    def choose(extension: bytes | None) -> Door | int:
+        choice = choices.choose(extension)
+        return choice if isinstance(choice, TlsAlert) else doors[choice]
+
+    door.choose_by_name(choose)
+    checking = [doors[host] for host in hosts if host.ssl_ca]
+    live = LiveCrls.of(settings, directory, in_file) if checking else None
+    return Tls(context, checking, live)
+
+
+def host_of(settings: Settings) -> HostsLine:
+    """Return the one host that there is without pg_hosts.conf."""
+    return HostsLine(
+        hostnames=(DEFAULT_HOST,),
+        ssl_cert=settings.ssl_cert_file,
+        ssl_key=settings.ssl_key_file,
+        ssl_ca=settings.ssl_ca_file,
+        ssl_passphrase_cmd=settings.ssl_passphrase_command,
+        ssl_passphrase_reload=settings.ssl_passphrase_command_supports_reload,
+    )
+
+
+def _configure(
+    context: ssl.SSLContext, settings: Settings, directory: Path
+) -> Door | None:
+    """Set all that is the same for every host; return the door, if there is one."""
     _set_versions(context, settings)
     context.num_tickets = 0
     context.options |= (
@@ -124,31 +213,7 @@ def build_context(settings: Settings, directory: Path, *, at_start: bool = True)
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    if settings.ssl_ca_file:
-        _load_client_ca(context, settings.ssl_ca_file, directory)
-    # Without a CA they have no effect, and are loaded all the same (TLS-47).
-    in_file = _load_crls(context, settings, directory)
-    if door is None:
-        context.set_alpn_protocols(["postgresql"])
-        return Tls(context, None)
-    door.disable_session_cache()
-    door.require_alpn()
-    live = None
-    if settings.ssl_ca_file:
-        ca_file = directory / settings.ssl_ca_file
-        door.name_client_cas(str(ca_file))
-        door.note_verify_failures()
-        if settings.ssl_crl_dir:
-            live = LiveCrls(ca_file, in_file, directory / settings.ssl_crl_dir)
-    return Tls(context, door, live)
-
-
-def _bare_context() -> ssl.SSLContext:
-    # create_default_context would add flags that PostgreSQL has not (LIB-08).
-    try:
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    except ssl.SSLError as error:
-        raise tls_error(f"could not create SSL context: {ssl_reason(error)}") from error
+    return door
 
 
 def _set_groups(door: Door | None, settings: Settings) -> None:
@@ -228,66 +293,11 @@ def _supported(name: str, version: str) -> Iterator[None]:
             ) from error
 
 
-def _load_client_ca(context: ssl.SSLContext, ca: str, directory: Path) -> None:
-    message = f'could not load root certificate file "{ca}"'
-    try:
-        context.load_verify_locations(directory / ca)
-    except ssl.SSLError as error:
-        raise tls_error(f"{message}: {ssl_reason(error)}") from error
-    except OSError as error:
-        raise tls_error(f"{message}: {error.strerror}") from error
-    # Optional: a client without a certificate is left to pg_hba.conf (TLS-65).
-    context.verify_mode = ssl.CERT_OPTIONAL
-
-
-def _load_crls(
-    context: ssl.SSLContext, settings: Settings, directory: Path
-) -> tuple[bytes, ...]:
-    """Load the lists in both places; return those of ``ssl_crl_file``."""
-    file, folder = settings.ssl_crl_file, settings.ssl_crl_dir
-    if not file and not folder:
-        return ()
-    # Check the whole chain: a CA without a CRL fails (TLS-72, TLS-80).
-    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-    kinds = {"file": file, "directory": folder}
-    where = " or ".join(f'{kind} "{name}"' for kind, name in kinds.items() if name)
-    what = f"could not load SSL certificate revocation list {where}"
-    path = directory / file
-    in_file: list[bytes] = []
-    try:
-        if file:
-            in_file = read_crl_file(path)
-            _load_crl_blocks(context, in_file)
-        if folder:
-            for path in crl_files(directory / folder):
-                _load_crl_blocks(context, read_hashed_crl_file(path))
-    except (ssl.SSLError, OSError) as error:
-        reason = (
-            ssl_reason(error) if isinstance(error, ssl.SSLError) else error.strerror
-        )
-        raise tls_error(
-            f"{what}: {reason}",
-            detail=f'It is "{path.name}" that cannot be loaded.' if folder else None,
-        ) from error
-    return tuple(in_file)
-
-
-def _load_crl_blocks(context: ssl.SSLContext, crls: list[bytes]) -> None:
-    # The standard library takes lists from files alone.
-    with tempfile.NamedTemporaryFile() as only_crls:
-        for der in crls:
-            body = base64.encodebytes(der)
-            only_crls.write(
-                b"-----BEGIN X509 CRL-----\n" + body + b"-----END X509 CRL-----\n"
-            )
-        only_crls.flush()
-        context.load_verify_locations(only_crls.name)
-
-
 async def handshake(port: Port, context: ssl.SSLContext) -> TlsEstablished | TlsFailed:
     """Do the server's side of a handshake on *port*, and tell how it went."""
+    fd = port.fileno()
     try:
-        tls = await port.start_tls(context)
+        sock = await port.start_tls(context)
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         return TlsFailed("EOF detected")
     except ssl.SSLCertVerificationError:
@@ -299,14 +309,22 @@ async def handshake(port: Port, context: ssl.SSLContext) -> TlsEstablished | Tls
             else verification_failure(failed.depth, failed.reason, failed.certificate),
         )
     except ssl.SSLError as error:
-        return TlsFailed(ssl_reason(error))
+        cause = (
+            "no hostname provided in callback, and no fallback configured"
+            if take_choice(fd) is TlsAlert.MISSING_EXTENSION
+            else None
+        )
+        return TlsFailed(ssl_reason(error), cause=cause)
     except OSError as error:
         return TlsFailed(reason(error), SqlState.CONNECTION_FAILURE)
-    cipher, _protocol, bits = tls.cipher() or ("", "", 0)
+    finally:
+        host = take_choice(fd)
+    cipher, _protocol, bits = sock.cipher() or ("", "", 0)
     return TlsEstablished(
-        version=tls.version() or "",
+        version=sock.version() or "",
         cipher=cipher,
         bits=bits,
-        alpn=tls.selected_alpn_protocol(),
-        certificate=tls.getpeercert(binary_form=True),
+        alpn=sock.selected_alpn_protocol(),
+        certificate=sock.getpeercert(binary_form=True),
+        ca_loaded=not isinstance(host, Door) or host.checks_clients,
     )

@@ -1,5 +1,8 @@
 """What is wrong with the configuration of TLS."""
 
+from dataclasses import replace
+from typing import Self
+
 from pgproxy.protocol.errors import Report, Severity, SqlState
 
 
@@ -16,6 +19,10 @@ class TlsConfigurationError(Exception):
     def __init__(self, *reports: Report) -> None:
         super().__init__(reports[-1].message)
         self.reports = reports
+
+    def in_context(self, context: str) -> Self:
+        """Return the same, and which line of a file it is about."""
+        return type(self)(*(replace(one, context=context) for one in self.reports))
 
 
 def tls_error(

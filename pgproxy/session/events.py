@@ -59,6 +59,8 @@ class TlsEstablished:
         bits: Of the cipher's secret.
         alpn: The protocol that was selected, if any.
         certificate: The client's, verified, in DER; None if it showed none.
+        ca_loaded: Whether the host that it asked for has a CA to judge one by
+            (TLS-98); without pg_hosts.conf it is for the policy to say.
 
     """
 
@@ -67,6 +69,7 @@ class TlsEstablished:
     bits: int
     alpn: str | None = None
     certificate: bytes | None = None
+    ca_loaded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,14 @@ class TlsFailed:
         reason: In OpenSSL's words: ``wrong version number``, ``EOF detected``.
         sqlstate: 08P01, or 08006 if it was the connection that failed (NEG-14).
         detail: Which certificate failed, and how (TLS-82).
+        cause: What the log is told first: why we have ended it (TLS-98).
 
     """
 
     reason: str
     sqlstate: SqlState = SqlState.PROTOCOL_VIOLATION
     detail: str | None = None
+    cause: str | None = None
 
 
 class CAC(Enum):

@@ -15,7 +15,8 @@ class Policy:
 
     Args:
         ssl: Whether SSLRequest is answered with ``S``.
-        ca_loaded: Whether client certificates can be checked (``ssl_ca_file``).
+        ca_loaded: Whether client certificates can be checked (``ssl_ca_file``); with
+            pg_hosts.conf, whether those of any host can.
         ssl_min_protocol_version: For the hint that names the bounds (NEG-80).
         ssl_max_protocol_version: Likewise.
         hba: The lines of pg_hba.conf.

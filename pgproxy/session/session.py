@@ -361,7 +361,7 @@ class Session:
         return self._next_packet()
 
     def _on_tls_failed(self, event: TlsFailed) -> Step:
-        self._log.append(tls_failure(event, self.policy))
+        self._log += tls_failure(event, self.policy)
         return self._step(CLOSED, Close())
 
     def _on_cancel_request(self) -> Step:
@@ -416,8 +416,9 @@ class Session:
         found = first_match(self.policy.hba.candidates(client), client, self._facts)
         if isinstance(found, Needs):
             return self._step(AUTHORIZING, LookUp(found.fact))
+        ca_loaded = self.policy.ca_loaded and (not self.tls or self.tls.ca_loaded)
         line = check_certificate(
-            found.line, client, self.peer, self._facts, ca_loaded=self.policy.ca_loaded
+            found.line, client, self.peer, self._facts, ca_loaded=ca_loaded
         )
         self.line = line
         if line.auth_method not in PASSWORD_METHODS:

@@ -1,5 +1,6 @@
 """The start-up phase: which packet came, and what may be said about a bad one."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from pgproxy.protocol.errors import Report, log_line
@@ -104,8 +105,10 @@ class Startup:
         return received > 0 and not (self.ssl_done or self.gss_done)
 
 
-def tls_failure(event: TlsFailed, policy: Policy) -> Report:
-    """Return what the log is told of a handshake that failed (NEG-71 to NEG-80)."""
+def tls_failure(event: TlsFailed, policy: Policy) -> Iterator[Report]:
+    """Yield what the log is told of a handshake that failed (NEG-71 to NEG-80)."""
+    if event.cause is not None:
+        yield log_line(event.cause, event="tls.failed", sqlstate=event.sqlstate)
     hint = None
     if event.reason in VERSION_REASONS:
         hint = (
@@ -113,7 +116,7 @@ def tls_failure(event: TlsFailed, policy: Policy) -> Report:
             f"version between {policy.ssl_min_protocol_version} and "
             f"{policy.ssl_max_protocol_version}."
         )
-    return log_line(
+    yield log_line(
         f"could not accept SSL connection: {event.reason}",
         event="tls.failed",
         sqlstate=event.sqlstate,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Final, TypeVar
 
+from pgproxy.protocol.booleans import ascii_lower
 from pgproxy.protocol.lists import split_guc_list
 from pgproxy.settings.conninfo import (
     DEFAULT_CONNINFO,
@@ -18,7 +19,6 @@ from pgproxy.settings.guc import POSTMASTER, SIGHUP, Guc, guc, gucs_of
 from pgproxy.settings.login_conninfo import LoginConninfo, read_login_conninfo
 from pgproxy.settings.values import (
     InvalidValue,
-    ascii_lower,
     invalid_value,
 )
 
@@ -178,8 +178,14 @@ class Settings:
     )
     hba_file: str = guc("pg_hba.conf", POSTMASTER, "Who may connect, and how.")
     ident_file: str = guc("pg_ident.conf", POSTMASTER, "User name maps.")
+    hosts_file: str = guc(
+        "pg_hosts.conf", POSTMASTER, "Certificates by the host name asked for."
+    )
 
     ssl: bool = guc(False, SIGHUP, "Accept TLS from clients.")
+    ssl_sni: bool = guc(
+        False, SIGHUP, "Choose the certificate by the host name asked for (hosts_file)."
+    )
     ssl_cert_file: str = guc(
         "server.crt", SIGHUP, "Certificate of the server, then its intermediates."
     )

@@ -1,5 +1,5 @@
 """
-The names of PostgreSQL's own settings, 15 to 18.
+The names of PostgreSQL's own settings, 15 to 18, and those of 19 that are ours too.
 
 A postgresql.conf that served a server may be given to the proxy as it is: what it
 sets that is PostgreSQL's, and of no use here, is accepted and named in one notice.
@@ -13,10 +13,10 @@ from typing import Final
 
 NAMES: Final = frozenset(
     """
-    allow_alter_system allow_in_place_tablespaces allow_system_table_mods
-    application_name archive_cleanup_command archive_command archive_library
-    archive_mode archive_timeout array_nulls authentication_timeout autovacuum
-    autovacuum_analyze_scale_factor autovacuum_analyze_threshold
+    DateStyle IntervalStyle TimeZone allow_alter_system allow_in_place_tablespaces
+    allow_system_table_mods application_name archive_cleanup_command archive_command
+    archive_library archive_mode archive_timeout array_nulls authentication_timeout
+    autovacuum autovacuum_analyze_scale_factor autovacuum_analyze_threshold
     autovacuum_freeze_max_age autovacuum_max_workers autovacuum_multixact_freeze_max_age
     autovacuum_naptime autovacuum_vacuum_cost_delay autovacuum_vacuum_cost_limit
     autovacuum_vacuum_insert_scale_factor autovacuum_vacuum_insert_threshold
@@ -30,7 +30,7 @@ NAMES: Final = frozenset(
     commit_delay commit_siblings commit_timestamp_buffers compute_query_id config_file
     constraint_exclusion cpu_index_tuple_cost cpu_operator_cost cpu_tuple_cost
     createrole_self_grant cursor_tuple_fraction data_checksums data_directory
-    data_directory_mode data_sync_retry DateStyle db_user_namespace deadlock_timeout
+    data_directory_mode data_sync_retry db_user_namespace deadlock_timeout
     debug_assertions debug_copy_parse_plan_trees debug_deadlocks debug_discard_caches
     debug_io_direct debug_logical_replication_streaming debug_parallel_query
     debug_pretty_print debug_print_parse debug_print_plan debug_print_rewritten
@@ -51,17 +51,17 @@ NAMES: Final = frozenset(
     file_extend_method force_parallel_mode from_collapse_limit fsync full_page_writes
     geqo geqo_effort geqo_generations geqo_pool_size geqo_seed geqo_selection_bias
     geqo_threshold gin_fuzzy_search_limit gin_pending_list_limit gss_accept_delegation
-    hash_mem_multiplier hba_file hot_standby hot_standby_feedback huge_page_size
-    huge_pages huge_pages_status icu_validation_level ident_file
+    hash_mem_multiplier hba_file hosts_file hot_standby hot_standby_feedback
+    huge_page_size huge_pages huge_pages_status icu_validation_level ident_file
     idle_in_transaction_session_timeout idle_replication_slot_timeout
     idle_session_timeout ignore_checksum_failure ignore_invalid_pages
-    ignore_system_indexes in_hot_standby integer_datetimes IntervalStyle
-    io_combine_limit io_max_combine_limit io_max_concurrency io_method io_workers
-    is_superuser jit jit_above_cost jit_debugging_support jit_dump_bitcode
-    jit_expressions jit_inline_above_cost jit_optimize_above_cost jit_profiling_support
-    jit_provider jit_tuple_deforming join_collapse_limit krb_caseins_users
-    krb_server_keyfile lc_collate lc_ctype lc_messages lc_monetary lc_numeric lc_time
-    listen_addresses lo_compat_privileges local_preload_libraries lock_timeout
+    ignore_system_indexes in_hot_standby integer_datetimes io_combine_limit
+    io_max_combine_limit io_max_concurrency io_method io_workers is_superuser jit
+    jit_above_cost jit_debugging_support jit_dump_bitcode jit_expressions
+    jit_inline_above_cost jit_optimize_above_cost jit_profiling_support jit_provider
+    jit_tuple_deforming join_collapse_limit krb_caseins_users krb_server_keyfile
+    lc_collate lc_ctype lc_messages lc_monetary lc_numeric lc_time listen_addresses
+    lo_compat_privileges local_preload_libraries lock_timeout
     log_autovacuum_min_duration log_btree_build_stats log_checkpoints log_connections
     log_destination log_directory log_disconnections log_duration log_error_verbosity
     log_executor_stats log_file_mode log_filename log_hostname log_line_prefix
@@ -104,13 +104,13 @@ NAMES: Final = frozenset(
     ssl_groups ssl_key_file ssl_library ssl_max_protocol_version
     ssl_min_protocol_version ssl_passphrase_command
     ssl_passphrase_command_supports_reload ssl_prefer_server_ciphers
-    ssl_renegotiation_limit ssl_tls13_ciphers standard_conforming_strings
+    ssl_renegotiation_limit ssl_sni ssl_tls13_ciphers standard_conforming_strings
     statement_timeout stats_fetch_consistency subtransaction_buffers summarize_wal
     superuser_reserved_connections sync_replication_slots synchronize_seqscans
     synchronized_standby_slots synchronous_commit synchronous_standby_names
     syslog_facility syslog_ident syslog_sequence_numbers syslog_split_messages
     tcp_keepalives_count tcp_keepalives_idle tcp_keepalives_interval tcp_user_timeout
-    temp_buffers temp_file_limit temp_tablespaces TimeZone timezone_abbreviations
+    temp_buffers temp_file_limit temp_tablespaces timezone_abbreviations
     trace_connection_negotiation trace_lock_oidmin trace_lock_table trace_locks
     trace_lwlocks trace_notify trace_recovery_messages trace_sort trace_syncscan
     trace_userlocks track_activities track_activity_query_size track_commit_timestamp
@@ -130,7 +130,7 @@ NAMES: Final = frozenset(
     wal_retrieve_retry_interval wal_segment_size wal_sender_timeout wal_skip_threshold
     wal_summary_keep_time wal_sync_method wal_writer_delay wal_writer_flush_after
     work_mem xmlbinary xmloption zero_damaged_pages
-""".split()  # noqa: SIM905 - a page of names, not of quotes
+    """.split()  # noqa: SIM905 - a page of names, not of quotes
 )
 
 OLD_NAMES: Final[Mapping[str, str]] = {

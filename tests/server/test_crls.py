@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pgproxy.server import libssl
+from pgproxy.server import openssl
 from pgproxy.server.crls import (
     LiveCrls,
     crl_files,
@@ -13,7 +13,7 @@ from pgproxy.server.crls import (
     read_crl_file,
     read_hashed_crl_file,
 )
-from pgproxy.server.libssl import check_dh_params, crl_issuer_hash
+from pgproxy.server.openssl import check_dh_params, crl_issuer_hash
 from pgproxy.testing.authority import Authority, write_certificates, write_crls
 
 CA = Authority.root("the CA of the lists")
@@ -87,7 +87,7 @@ def test_named_after_its_issuer(tmp_path: Path) -> None:
 
 def test_without_a_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be told is not guessed."""
-    monkeypatch.setattr(libssl, "_lib", None)
+    monkeypatch.setattr(openssl, "lib", None)
     assert crl_issuer_hash(DER) is None
     assert check_dh_params(b"") == (False, None)
     write_crls(tmp_path / "0123abcd.r0", CRL)
@@ -125,5 +125,5 @@ def test_a_directory_that_may_not_be_read(
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     assert fingerprint(tmp_path) == fingerprint(tmp_path) != ()
-    live = LiveCrls(tmp_path / "ca", (DER,), tmp_path)
+    live = LiveCrls((DER,), tmp_path)
     assert live.read() == ([DER], ["could not read the directory: Permission denied"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgproxy.server import libssl
+from pgproxy.server import openssl
 from pgproxy.server.libssl import TRIED_ON, Door, take_verify_failure
 from pgproxy.server.tls import build_context
 from pgproxy.session.events import TlsEstablished, TlsFailed
@@ -63,7 +63,7 @@ def test_other_implementation(
 
 def test_no_library(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where libssl is linked statically, there is nothing to call."""
-    monkeypatch.setattr(libssl, "_lib", None)
+    monkeypatch.setattr(openssl, "lib", None)
     assert Door.open(context) is None
 
 
@@ -79,7 +79,7 @@ def test_options_differ(
     context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then the pointer was none."""
-    monkeypatch.setattr(libssl, "_lib", Liar)
+    monkeypatch.setattr(openssl, "lib", Liar)
     assert Door.open(context) is None
 
 
@@ -98,8 +98,7 @@ def test_ca_file_without_certificates(context: ssl.SSLContext, folder: Folder) -
     """There is nothing to name then, and no error is left behind."""
     door = Door.open(context)
     assert door is not None
-    door.name_client_cas(str(folder.path / "server.key"))
-    door.name_client_cas(str(folder.path / "none.crt"))
+    door.trust(folder.path / "server.key")
     context.set_ciphers("DEFAULT")
 
 
@@ -166,10 +165,11 @@ import ctypes
 class Empty:
     def __init__(self, *args): pass
 ctypes.CDLL = Empty
-from pgproxy.server import libssl
-assert libssl._lib is None
+from pgproxy.server import openssl
+assert openssl.lib is None
 import ssl
-assert libssl.Door.open(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) is None
+from pgproxy.server.libssl import Door
+assert Door.open(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) is None
 """
 
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from pgproxy.protocol.errors import Report, Severity
-from pgproxy.server.libssl import crl_issuer_hash
 from pgproxy.server.lint import dates, lint
+from pgproxy.server.openssl import crl_issuer_hash
 from pgproxy.testing.authority import (
     Authority,
     Credentials,

@@ -177,7 +177,7 @@ def test_reasons_that_are_about_versions(reason: str) -> None:
     rules = policy(
         ssl_min_protocol_version="TLSv1.1", ssl_max_protocol_version="TLSv1.2"
     )
-    report = tls_failure(TlsFailed(reason), rules)
+    (report,) = tls_failure(TlsFailed(reason), rules)
     assert report.hint == (
         "This may indicate that the client does not support any SSL protocol version "
         "between TLSv1.1 and TLSv1.2."
@@ -186,9 +186,10 @@ def test_reasons_that_are_about_versions(reason: str) -> None:
 
 def test_tls_failure() -> None:
     """NEG-73, NEG-14, TLS-82: other reasons have no hint; a detail is passed on."""
-    report = tls_failure(
-        TlsFailed("http request", SqlState.CONNECTION_FAILURE, "which"), policy()
-    )
+    failed = TlsFailed("http request", SqlState.CONNECTION_FAILURE, "which", "why")
+    cause, report = tls_failure(failed, policy())
+    assert (cause.message, cause.sqlstate) == ("why", SqlState.CONNECTION_FAILURE)
+    assert cause.severity is Severity.LOG
     assert report.message == "could not accept SSL connection: http request"
     assert report.severity is Severity.LOG
     assert report.sqlstate is SqlState.CONNECTION_FAILURE

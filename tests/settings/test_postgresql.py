@@ -30,7 +30,7 @@ def test_names(name: str) -> None:
 
 def test_how_many() -> None:
     """A name that is lost is a postgresql.conf that is refused."""
-    assert len(NAMES) == 427
+    assert len(NAMES) == 429
 
 
 @pytest.mark.parametrize("name", ["include", "pgproxy.log_format", "ssl_ecdh_curve"])

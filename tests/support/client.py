@@ -175,16 +175,16 @@ class Client:
 
     # --- TLS -----------------------------------------------------------------------
 
-    def begin_tls(self, client: ssl.SSLContext | None = None) -> bytes:
-        """Return the ClientHello; it is for the caller to send it."""
+    def begin_tls(
+        self, client: ssl.SSLContext | None = None, name: str | None = "localhost"
+    ) -> bytes:
+        """Return the ClientHello that asks for *name*; it is for the caller to send."""
         client = client or context()
         self.alerts.clear()
         # Private, but the standard library's own tests stand on it; what else tells
         # an alert that came under encryption?
         client._msg_callback = self._note_alert  # type: ignore[attr-defined]
-        self.tls = client.wrap_bio(
-            self._incoming, self._outgoing, server_hostname="localhost"
-        )
+        self.tls = client.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         try:
             self.tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -215,17 +215,21 @@ class Client:
                 self._flush()
                 return
 
-    def start_tls(self, client: ssl.SSLContext | None = None) -> Self:
+    def start_tls(
+        self, client: ssl.SSLContext | None = None, name: str | None = "localhost"
+    ) -> Self:
         """Send a ClientHello now, and finish the handshake."""
-        self.send_raw(self.begin_tls(client))
+        self.send_raw(self.begin_tls(client, name))
         self.handshake()
         return self
 
-    def request_tls(self, client: ssl.SSLContext | None = None) -> Self:
+    def request_tls(
+        self, client: ssl.SSLContext | None = None, name: str | None = "localhost"
+    ) -> Self:
         """Ask for TLS the usual way, with an SSLRequest, and start it."""
         self.send(wire.SSL_REQUEST)
         assert self.read(1) == b"S"
-        return self.start_tls(client)
+        return self.start_tls(client, name)
 
     def direct_tls(self, client: ssl.SSLContext | None = None) -> Self:
         """Start TLS at once, offering ALPN."""
