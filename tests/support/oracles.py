@@ -8,7 +8,7 @@ Where PGPROXY_REQUIRE_ORACLES is 1, as it is in CI, an absent one is a failure.
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -49,6 +49,11 @@ def find(server: str) -> Installation:
     try:
         return _FIND[server]()
     except NotInstalledError as error:
-        if os.environ.get("PGPROXY_REQUIRE_ORACLES") == "1":
-            pytest.fail(f"PGPROXY_REQUIRE_ORACLES=1, but {error}")
-        pytest.skip(str(error))
+        absent(str(error))
+
+
+def absent(what: str) -> NoReturn:
+    """Skip the test, or fail it, because of *what* is not there."""
+    if os.environ.get("PGPROXY_REQUIRE_ORACLES") == "1":
+        pytest.fail(f"PGPROXY_REQUIRE_ORACLES=1, but {what}")
+    pytest.skip(what)
