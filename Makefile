@@ -5,20 +5,23 @@
 #   make check   format, rules, types, layers
 #   make differential   20,000 generated files and 2,000 connections, to PostgreSQL too
 #   make own-coverage   each core module, covered by its own test file alone
+#   make bench          pgproxy beside PgBouncer, stunnel and PostgreSQL's own TLS
+#   make bench-quick    the same in two minutes, for what has a target
 #   make bench-hba      how long a pg_hba.conf of ten thousand lines takes
 #   make soak-reload    a thousand reloads under load
 #   make mutants        which changes to the core no test notices (takes hours)
 #
 # PYTHON=python3.13 uses another Python for a new environment; PYTEST_ARGS="-k tls"
-# goes to pytest.
+# goes to pytest; BENCH_ARGS="--only copy-out --rounds 9" to the benchmarks.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format differential own-coverage bench-hba soak-reload mutants clean
+.PHONY: help demo test check format differential own-coverage bench bench-quick bench-hba soak-reload mutants clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -48,6 +51,14 @@ differential: $(VENV)/test.stamp
 
 own-coverage: $(VENV)/test.stamp
 	$(BIN)/python tests/tools/own_coverage.py
+
+# As root, where there is apt-get, it installs pgbouncer and stunnel4, and starts no
+# service of theirs. BENCH_ARGS="--out docs" writes the page docs/benchmarks.md.
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 bench-hba: $(VENV)/demo.stamp
 	$(BIN)/python benchmarks/hba.py
