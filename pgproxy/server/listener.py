@@ -122,6 +122,7 @@ class Listener:
         loop: The loop of this worker.
         sockets: Non-blocking and listening; closed with the listener.
         welcome: Takes a client's socket, non-blocking, and its address.
+        accepts: How many clients to take at a time, before others have their turn.
 
     """
 
@@ -130,10 +131,12 @@ class Listener:
         loop: asyncio.AbstractEventLoop,
         sockets: Sequence[socket.socket],
         welcome: Callable[[socket.socket, tuple[str, int]], None],
+        accepts: int = ACCEPTS_PER_WAKE,
     ) -> None:
         self._loop = loop
         self._sockets = list(sockets)
         self._welcome = welcome
+        self._accepts = accepts
 
     def start(self) -> None:
         """Accept from here on."""
@@ -148,7 +151,7 @@ class Listener:
                 sock.close()
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(ACCEPTS_PER_WAKE):
+        for _ in range(self._accepts):
             try:
                 sock, address = listening.accept()
             except BlockingIOError:

@@ -3,28 +3,20 @@
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from enum import Enum, auto
 from typing import Final
 
-from pgproxy.server import log
 from pgproxy.server.driver import Driver, Hooks
 from pgproxy.server.generation import Generation
-from pgproxy.server.listener import Listener
+from pgproxy.server.listener import ACCEPTS_PER_WAKE, Listener
 from pgproxy.server.lookups import Lookups
 from pgproxy.server.port import Port
+from pgproxy.server.seats import Seat
+from pgproxy.server.signals import Shutdown
 from pgproxy.server.system import peer_address
 from pgproxy.session.events import CAC, Accepted, Terminated
 
 CLOSING_TIME: Final = 5.0
 """Seconds that the last messages of a fast shutdown may take to be delivered."""
-
-
-class Shutdown(Enum):
-    """How to stop; PostgreSQL's modes, the gentlest first."""
-
-    SMART = auto()
-    FAST = auto()
-    IMMEDIATE = auto()
 
 
 class Worker:
@@ -34,18 +26,26 @@ class Worker:
     Args:
         generation: The configuration to begin with.
         sockets: Listening and non-blocking.
+        seat: Where it counts its sessions.
+        accepts: How many clients to take at a time.
 
     """
 
     def __init__(
-        self, generation: Generation, sockets: Sequence[socket.socket]
+        self,
+        generation: Generation,
+        sockets: Sequence[socket.socket],
+        seat: Seat,
+        accepts: int = ACCEPTS_PER_WAKE,
     ) -> None:
         self.generation = generation
         self._sockets = sockets
-        self._max_connections = generation.settings.max_connections
+        self._seat = seat
+        self._accepts = accepts
         self._drivers: set[Driver] = set()
         self._admitted: set[Driver] = set()
         self._mode: Shutdown | None = None
+        self._retired = False
         self._hooks = Hooks(admit=self._admit, lookups=Lookups())
         self._loop: asyncio.AbstractEventLoop
         self._listener: Listener
@@ -56,7 +56,9 @@ class Worker:
         """Serve until a shutdown is complete."""
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._listener = Listener(self._loop, self._sockets, self._welcome)
+        self._listener = Listener(
+            self._loop, self._sockets, self._welcome, self._accepts
+        )
         async with asyncio.TaskGroup() as self._tasks:
             self._listener.start()
             await self._stop.wait()
@@ -72,17 +74,22 @@ class Worker:
         """Whether a shutdown has begun."""
         return self._mode is not None
 
-    def shut_down(self, mode: Shutdown) -> None:
-        """Stop in this *mode*; a second call can only be more urgent."""
+    def shut_down(self, mode: Shutdown) -> bool:
+        """Stop in this *mode*; return whether that is more urgent than before."""
         if self._mode is not None and mode.value <= self._mode.value:
-            return
+            return False
         self._mode = mode
-        log.note(
-            f"received {mode.name.lower()} shutdown request", "postmaster.stopping"
-        )
         if mode is Shutdown.IMMEDIATE:
             self._abort()
         if mode is not Shutdown.SMART or not self._admitted:
+            self._stop.set()
+        return True
+
+    def retire(self) -> None:
+        """Take no more clients, see off those there are, and stop."""
+        self._listener.close()
+        self._retired = True
+        if not self._drivers:
             self._stop.set()
 
     def _abort(self) -> None:
@@ -92,7 +99,7 @@ class Worker:
     def _admit(self, driver: Driver) -> CAC:
         if self._mode is not None:
             return CAC.SHUTDOWN
-        if len(self._admitted) >= self._max_connections:
+        if not self._seat.admit():
             return CAC.TOOMANY
         self._admitted.add(driver)
         return CAC.OK
@@ -114,8 +121,12 @@ class Worker:
             await driver.run()
         finally:
             self._drivers.discard(driver)
-            self._admitted.discard(driver)
+            if driver in self._admitted:
+                self._admitted.discard(driver)
+                self._seat.release()
             if self._mode is not None and not self._admitted:
+                self._stop.set()
+            if self._retired and not self._drivers:
                 self._stop.set()
 
 

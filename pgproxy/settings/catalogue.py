@@ -20,9 +20,16 @@ from pgproxy.settings.login_conninfo import LoginConninfo, read_login_conninfo
 from pgproxy.settings.values import (
     InvalidValue,
     invalid_value,
+    read_int,
 )
 
 P = TypeVar("P", bound=PurePath)
+
+AUTO: Final = "auto"
+"""As many workers as there are processors."""
+
+MAX_WORKERS: Final = 256
+"""More than any machine has use for."""
 
 MAX_BACKENDS: Final = 0x3FFFF
 """The most connections that a PostgreSQL server can have; procnumber.h."""
@@ -122,6 +129,19 @@ def read_passphrase_command(name: str, text: str) -> str:
     return text
 
 
+def read_workers(name: str, text: str) -> str:
+    """
+    Return the number of workers in digits, or ``auto``.
+
+    Raises:
+        InvalidValue: In PostgreSQL's words.
+
+    """
+    if ascii_lower(text) == AUTO:
+        return AUTO
+    return str(read_int(name, text, unit=None, low=1, high=MAX_WORKERS))
+
+
 def read_listen_addresses(name: str, text: str) -> tuple[str, ...]:
     """
     Return the addresses of a comma-separated list; ``*`` is all there are.
@@ -172,6 +192,13 @@ class Settings:
         "Most clients at the same time.",
         low=1,
         high=MAX_BACKENDS,
+    )
+    workers: str = guc(
+        "1",
+        POSTMASTER,
+        "Processes that serve; auto is one for each processor.",
+        name="pgproxy.workers",
+        parse=read_workers,
     )
     authentication_timeout: int = guc(
         60, SIGHUP, "Longest time to log in.", unit="s", low=1, high=600

@@ -32,10 +32,12 @@ NOTHING = "nothing was reloaded"
 NO_ENTRY = 'no pg_hba.conf entry for host "127.0.0.1", user "tom"'
 
 
-@pytest.fixture
-def server(farm: Farm) -> Iterator[PgproxyEndpoint]:
+@pytest.fixture(params=["1", "3"], ids=["one process", "three workers"])
+def server(farm: Farm, request: pytest.FixtureRequest) -> Iterator[PgproxyEndpoint]:
     """Return a pgproxy that this test may spoil."""
-    with farm.private(PGPROXY, Config(hba="host all all all trust\n")) as endpoint:
+    settings = {"pgproxy.workers": request.param}
+    config = Config(hba="host all all all trust\n", settings=settings)
+    with farm.private(PGPROXY, config) as endpoint:
         assert isinstance(endpoint, PgproxyEndpoint)
         yield endpoint
 

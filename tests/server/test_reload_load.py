@@ -74,7 +74,10 @@ def resources(pid: int) -> tuple[int, int]:
 
 
 @pytest.mark.timeout(60 + RELOADS * 3)
-def test_reloads_under_load(farm: Farm, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_reloads_under_load(
+    farm: Farm, capsys: pytest.CaptureFixture[str], workers: str
+) -> None:
     """TLS-92 to TLS-95, HBA-53: whole generations, one after the other."""
     made = {user: farm.pki.root.server("localhost", "127.0.0.1") for user in USERS}
     owners = {}
@@ -82,7 +85,10 @@ def test_reloads_under_load(farm: Farm, capsys: pytest.CaptureFixture[str]) -> N
         pem = credentials.certificate_pem().decode()
         end = "-----END CERTIFICATE-----\n"
         owners[ssl.PEM_cert_to_DER_cert(pem.partition(end)[0] + end)] = user
-    with farm.private(PGPROXY, Config(hba="host all all all trust\n")) as server:
+    config = Config(
+        hba="host all all all trust\n", settings={"pgproxy.workers": workers}
+    )
+    with farm.private(PGPROXY, config) as server:
         assert isinstance(server, PgproxyEndpoint)
 
         def change(number: int) -> None:

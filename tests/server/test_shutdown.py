@@ -26,10 +26,12 @@ pytestmark = pytest.mark.interop
 EVERYBODY = "host all all all trust\n"
 
 
-@pytest.fixture
-def server(farm: Farm) -> Iterator[PgproxyEndpoint]:
+@pytest.fixture(params=["1", "3"], ids=["one process", "three workers"])
+def server(farm: Farm, request: pytest.FixtureRequest) -> Iterator[PgproxyEndpoint]:
     """Return a pgproxy that this test may stop."""
-    with farm.private(PGPROXY, Config(hba=EVERYBODY)) as endpoint:
+    settings = {"pgproxy.workers": request.param}
+    config = Config(hba=EVERYBODY, settings=settings)
+    with farm.private(PGPROXY, config) as endpoint:
         assert isinstance(endpoint, PgproxyEndpoint)
         yield endpoint
 

@@ -16,6 +16,7 @@ from pgproxy.settings.catalogue import (
     read_listen_addresses,
     read_log_connections,
     read_passphrase_command,
+    read_workers,
     resolve,
 )
 from pgproxy.settings.conninfo import BackendHost
@@ -56,6 +57,7 @@ ON = {RECEIPT, AUTHENTICATION, AUTHORIZATION}
             "string",
             None,
         ),
+        ("pgproxy.workers", "1", "postmaster", "string", None),
         ("pgproxy.log_format", "console", "sighup", "enum", None),
     ],
 )
@@ -255,3 +257,16 @@ def test_ssl_passphrase_command(command: str, detail: str | None) -> None:
         read_passphrase_command(name, command)
     assert error.value.message == (f'invalid value for parameter "{name}": "{command}"')
     assert error.value.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", "1"), ("0x10", "16"), ("256", "256"), ("AUTO", "auto")]
+)
+def test_workers(text: str, value: str) -> None:
+    assert read_workers("pgproxy.workers", text) == value
+
+
+@pytest.mark.parametrize("text", ["0", "257", "-1", "many", "", "1s"])
+def test_no_number_of_workers(text: str) -> None:
+    with pytest.raises(InvalidValue):
+        read_workers("pgproxy.workers", text)
