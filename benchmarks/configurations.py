@@ -43,8 +43,8 @@ hostssl    app               app_ro,app_rw     10.1.0.0/16            scram-sha-
 hostssl    app,reports       /^report_         10.2.0.0 255.255.0.0   scram-sha-256
 hostssl    sameuser          all               192.168.0.0/16         scram-sha-256
 hostssl    "Old App"         legacy            172.16.4.7/32          md5
-hostssl    metrics           exporter          samehost               cert map=machines
-hostssl    all               dba               2001:db8::/32          scram-sha-256 clientcert=verify-full
+hostssl    metrics           exporter          samehost               scram-sha-256
+hostssl    all               dba               2001:db8::/32          scram-sha-256
 hostssl    all               all               127.0.0.1/32           {method}
 hostssl    all               all               all                    scram-sha-256
 """
@@ -78,7 +78,7 @@ def pgproxy(setup: Setup, *, bare: bool) -> dict[str, str]:
     return {
         "pgproxy.conf": conf(settings),
         "pg_hba.conf": (HBA_BARE if bare else HBA).format(method=method),
-        "pg_ident.conf": "machines /^(.*)\\.internal$ exporter\n",
+        "pg_ident.conf": "",
     }
 
 
