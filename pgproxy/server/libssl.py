@@ -37,6 +37,7 @@ TRIED_ON: Final = frozenset({(3, 11), (3, 12), (3, 13)})
 ALPN: Final = b"postgresql"
 
 SSL_CTRL_SET_SESS_CACHE_MODE: Final = 44
+SSL_CTRL_SET_MAX_SEND_FRAGMENT: Final = 52
 SSL_CTRL_SET_GROUPS_LIST: Final = 92
 SSL_SESS_CACHE_OFF: Final = 0
 SSL_VERIFY_PEER: Final = 1
@@ -232,6 +233,10 @@ class Door:
         done = openssl.lib.SSL_CTX_set_ciphersuites(self._ctx, names.encode())
         openssl.lib.ERR_clear_error()
         return bool(done)
+
+    def limit_records(self, size: int) -> None:
+        """Put at most *size* bytes of text, 512 to 16384, into a record (NEG-83)."""
+        openssl.lib.SSL_CTX_ctrl(self._ctx, SSL_CTRL_SET_MAX_SEND_FRAGMENT, size, None)
 
     def trust(self, ca_file: Path) -> None:
         """

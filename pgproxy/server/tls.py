@@ -213,6 +213,10 @@ def _configure(
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if door is None:
+        _must_be_default(settings, "pgproxy.tls_record_size")
+    else:
+        door.limit_records(settings.tls_record_size)
     return door
 
 
@@ -250,7 +254,7 @@ def _set_ciphers(
 
 def _must_be_default(settings: Settings, name: str) -> None:
     """Refuse what this Python cannot do; a setting that does nothing is a trap."""
-    if getattr(settings, name) != GUCS[name].default:
+    if getattr(settings, GUCS[name].attribute) != GUCS[name].default:
         raise tls_error(
             f'"{name}" cannot be set on this Python',
             detail="Its ssl module has no function for it, and the library behind "

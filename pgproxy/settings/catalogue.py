@@ -25,6 +25,9 @@ from pgproxy.settings.values import (
 
 P = TypeVar("P", bound=PurePath)
 
+MAX_TLS_RECORD: Final = 16384
+"""Bytes; RFC 8446, section 5.1."""
+
 AUTO: Final = "auto"
 """As many workers as there are processors."""
 
@@ -257,6 +260,16 @@ class Settings:
         SIGHUP,
         "Newest TLS version to accept; empty is any.",
         values=list(SslProtocol),
+    )
+
+    tls_record_size: int = guc(
+        MAX_TLS_RECORD,
+        SIGHUP,
+        "Most bytes of text in a TLS record; 8kB is what PostgreSQL 16 sends.",
+        name="pgproxy.tls_record_size",
+        unit="B",
+        low=512,
+        high=MAX_TLS_RECORD,
     )
 
     log_connections: frozenset[LogConnections] = guc(

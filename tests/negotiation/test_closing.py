@@ -12,6 +12,7 @@ from tests.support import wire
 from tests.support.client import CLEAN, FIN, Client, context
 from tests.support.endpoints import Endpoint, Servers, log_in, wait_until
 from tests.support.logs import LogLine
+from tests.support.meeting import records
 from tests.support.wire import SSL_REQUEST, error, startup
 
 pytestmark = pytest.mark.interop
@@ -194,15 +195,6 @@ def test_refusal_arrives_whatever_follows(servers: Servers) -> None:
         client.request_tls()
         client.send(startup(user="eve") + wire.query("SELECT 1"))
         assert read_refusal(client, CLEAN)["C"] == "28000"
-
-
-def records(data: bytes) -> list[int]:
-    """Return the length of each TLS record that *data* consists of."""
-    lengths = []
-    while data:
-        lengths.append(int.from_bytes(data[3:5]))
-        data = data[5 + lengths[-1] :]
-    return lengths
 
 
 def test_size_of_records(servers: Servers) -> None:

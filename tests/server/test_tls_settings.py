@@ -12,10 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from pgproxy.server.tls import build_context
 from pgproxy.server.tls_error import TlsConfigurationError
 from pgproxy.session.events import TlsEstablished, TlsFailed
+from pgproxy.settings.catalogue import MAX_TLS_RECORD
+from pgproxy.settings.values import InvalidValue, read_int
 from tests.server.conftest import Run
 from tests.support import client as tls_client
-from tests.support.meeting import meet, try_tls
-from tests.support.oracles import CHECKOUT
+from tests.support import wire
+from tests.support.endpoints import Config, Farm, log_in
+from tests.support.meeting import meet, records, try_tls
+from tests.support.oracles import CHECKOUT, PGPROXY
 from tests.support.tls_files import Folder
 
 TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
@@ -164,3 +168,28 @@ def test_openssl_conf(folder: Folder, tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == ["TLS_CHACHA20_POLY1305_SHA256"]
+
+
+@pytest.mark.parametrize(("size", "largest"), [(16384, 16384), (8192, 8192)])
+def test_tls_record_size(farm: Farm, size: int, largest: int) -> None:
+    """NEG-83: what PostgreSQL 17 sends, and what 16 does."""
+    settings = {"pgproxy.tls_record_size": str(size)}
+    config = Config(hba="host all all all trust\n", settings=settings)
+    with farm.private(PGPROXY, config) as server, server.connect() as client:
+        client.request_tls()
+        log_in(client)
+        client.received.clear()
+        client.send(wire.query("SELECT repeat('x', 1000000)"))
+        client.read_until("Z")
+        # TLS 1.3 adds a byte for the type and 16 for the tag.
+        sizes = [length - 17 for length in records(bytes(client.received))]
+        assert max(sizes) == largest
+
+
+@pytest.mark.parametrize("size", [511, 16385])
+def test_no_size_of_a_record(size: int) -> None:
+    """OpenSSL takes no other, and would not say so."""
+    with pytest.raises(InvalidValue):
+        read_int(
+            "pgproxy.tls_record_size", str(size), unit="B", low=512, high=MAX_TLS_RECORD
+        )

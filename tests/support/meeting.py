@@ -109,6 +109,15 @@ def try_tls(context: ssl.SSLContext) -> Callable[[Client], Seen]:
     return act
 
 
+def records(data: bytes) -> list[int]:
+    """Return the length of each TLS record that *data* consists of."""
+    lengths = []
+    while data:
+        lengths.append(int.from_bytes(data[3:5]))
+        data = data[5 + lengths[-1] :]
+    return lengths
+
+
 def handshake_messages(received: bytes) -> Iterator[tuple[int, bytes]]:
     """
     Yield type and body of each handshake message that was sent in clear.
