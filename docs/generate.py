@@ -19,6 +19,7 @@ from typing import Final
 
 from click.testing import CliRunner
 
+from docs import matrix
 from pgproxy.cli import main as pgproxy
 from pgproxy.session.events import Event
 from pgproxy.session.states import TRANSITIONS, State
@@ -28,6 +29,8 @@ from pgproxy.settings.conninfo import HARMLESS, REFUSED, USED
 from pgproxy.settings.describe import Row, describe
 from pgproxy.settings.guc import Context
 from pgproxy.testing.authority import Authority, write_certificates
+from pgproxy.testing.postgres import conf
+from tests.matrix import cells
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 HOWTO: Final = Path(__file__).parent / "howto"
@@ -92,6 +95,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Yield every page that is written here, and what it has to say."""
     yield REFERENCE / "settings.md", settings_page()
     yield REFERENCE / "session.md", session_page()
+    yield REFERENCE / "handshake-matrix.md", matrix_page()
     yield HOWTO / "who-gets-in.md", who_gets_in_page()
 
 
@@ -258,6 +262,41 @@ def _names(states: Iterable[State]) -> str:
 
 def _in_order(states: Iterable[State]) -> list[State]:
     return [state for state in State if state in set(states)]
+
+
+# --- The handshake matrix --------------------------------------------------------------
+
+
+def matrix_page() -> str:
+    """Return the page of what becomes of certificates, in the order of `cells`."""
+    return _page(
+        "# The handshake matrix",
+        MARK,
+        matrix.HEAD,
+        _table(
+            ("Certificate", "The client is told", "The log says"), matrix.overview()
+        ),
+        "## What the client sees",
+        _table(("It is told", "Client", "TLS", "It says"), matrix.views()),
+        matrix.DOTS,
+        matrix.TLS_1_3,
+        "## What was tried",
+        matrix.CELLS,
+        _block("pgproxy.conf", conf(cells.SETTINGS)),
+        _block("pg_hba.conf", cells.HBA),
+        matrix.FILES,
+        "## By hand",
+        matrix.BY_HAND,
+        _block("sh", matrix.COMMAND),
+        *(part for state in cells.STATES for part in _state(state)),
+    )
+
+
+def _state(state: cells.State) -> Iterator[str]:
+    yield f"## {state.name}"
+    yield _text(state.meaning)
+    yield _text(f"**What to do:** {state.advice}")
+    yield _block("text", "\n".join(map(matrix.logged, state.outcome.log)))
 
 
 # --- Who gets in, and why --------------------------------------------------------------

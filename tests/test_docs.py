@@ -229,6 +229,7 @@ def test_main_of_generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(generate, "HOWTO", tmp_path)
     generate.main()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "handshake-matrix.md",
         "session.md",
         "settings.md",
         "who-gets-in.md",

@@ -62,20 +62,14 @@ LET_IN: Final = "let in"
 CAUSE: Final = "; cause: "
 """Between an exception and the one that it was raised from."""
 
-LOST_ALERTS: Final[Mapping[str, frozenset[str]]] = {
-    ASYNCPG: frozenset(
-        {
-            "ConnectionResetError: [Errno 104] Connection reset by peer",
-            "BrokenPipeError: [Errno 32] Broken pipe",
-        }
-    ),
-    S_CLIENT: frozenset({"write:errno=104", "write:errno=32"}),
+LOST_ALERTS: Final[Mapping[str, str]] = {
+    ASYNCPG: "ConnectionResetError: [Errno 104] Connection reset by peer",
+    S_CLIENT: "write:errno=104",
 }
 """
-What PostgreSQL may leave of an alert with TLS 1.3. It closes while the client's first
-message is on its way or still unread, so an RST follows the alert and can overtake it
-(NEG-69). pgproxy reads away what comes, and the alert arrives. libpq reads what there
-is when it cannot write, and sees the alert either way.
+What PostgreSQL may leave of an alert with TLS 1.3. It closes while the rest of the
+client's handshake is still unread, so an RST follows the alert, and the client's first
+message cannot be written any more (NEG-69). libpq then reads what has come.
 """
 
 WORDS_OF_OPENSSL_1_1: Final[Mapping[str, str]] = {
@@ -290,9 +284,10 @@ WRONG_NAME: Final = State(
 
 WRONG_NAME_PASSWORD: Final = State(
     "Another's name, and the right password",
-    "The same on a line with a password and `clientcert=verify-full`.",
-    "As above. Whoever reads only what the client is told will look for the mistake in "
-    "the password; the log has the reason.",
+    "The same on a line with a password and `clientcert=verify-full`; `password` here, "
+    "`scram-sha-256` is no different.",
+    "As above. The client is told that the password is wrong, which it is not: look at "
+    "the log.",
     _refused(
         "InvalidPasswordError",
         _log(
@@ -358,7 +353,7 @@ UNKNOWN_CA: Final = State(
 NO_INTERMEDIATE: Final = State(
     "The intermediate CA is missing",
     "The client sends its certificate alone, and the server knows the root alone. Only "
-    "the issuer in the DETAIL tells it from the one above.",
+    "the issuer in the DETAIL tells it from an unknown CA.",
     "Put the CA's certificate behind the client's own, into the same file; or into "
     "`ssl_ca_file`, beside the root.",
     _alert("unknown ca", 48, "unable to get local issuer certificate"),
@@ -376,8 +371,8 @@ CRL_EXPIRED: Final = State(
     "Its CA's list expired",
     "The certificate is good. But the list was to be replaced by now, and until it is, "
     "all clients of this CA are turned away, with the alert for an expired certificate.",
-    "Make a new list, bring it to the server, and reload. The log has warned of it: "
-    "pgproxy looks at the lists at its start and at each reload.",
+    "Make a new list, bring it to the server, and reload. pgproxy warns of a list that "
+    "expires soon, when it starts and when it reloads.",
     _alert("certificate expired", 45, "CRL has expired", issuer=STALE),
 )
 
