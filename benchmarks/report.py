@@ -18,6 +18,9 @@ from benchmarks.summary import (
 DASH: Final = "\N{EN DASH}"
 """Between two ends; and where there is no figure."""
 
+BUSY: Final = 0.5
+"""The load of a machine that has something else to do."""
+
 MARK: Final = (
     "<!-- Written by `make bench`; the numbers are those of benchmarks.json. -->"
 )
@@ -70,8 +73,8 @@ def page(run: Run) -> str:
             "",
             *_where(run),
             "",
-            *[f"* {note}" for note in run.notes],
-            *([""] if run.notes else []),
+            *[f"* {note}" for note in _notes(run)],
+            "",
             "## What is not better",
             "",
             *_not_better(run),
@@ -103,7 +106,7 @@ def text(run: Run) -> str:
 
 def tables(run: Run) -> str:
     """Return a table for each scenario."""
-    return "".join(f"{_table_of(run, measured)}\n" for measured in run.measured)
+    return "\n".join(_table_of(run, measured) for measured in run.measured)
 
 
 def _table_of(run: Run, measured: Measured) -> str:
@@ -163,6 +166,16 @@ def _where(run: Run) -> Iterator[str]:
     return table(("", ""), facts.items())
 
 
+def _notes(run: Run) -> Iterator[str]:
+    """Yield what a reader has to know before the numbers."""
+    if float(run.machine.get("load before", 0)) > BUSY:
+        yield (
+            "**The machine was not quiet**: something else ran when this run began, so "
+            "the spreads are wide, and the medians may be wrong."
+        )
+    yield from run.notes
+
+
 def _not_better(run: Run) -> Iterator[str]:
     everything = list(ratios(run))
     worse = [one for one in everything if one.verdict is Verdict.WORSE]
@@ -179,13 +192,16 @@ def _not_better(run: Run) -> Iterator[str]:
 
 
 def _sentences(run: Run, compared: Iterable[Ratio]) -> Iterator[str]:
+    """Yield a line for each figure of a scenario, with all peers that it is about."""
+    found: dict[tuple[str, str], list[str]] = {}
     for one in compared:
         spread = one.spread
-        yield (
-            f"* {one.measured.title}: {_lower(one.figure.title)}: {spread.median:.2f} "
-            f"times that of {run.systems[one.peer]} "
-            f"({spread.low:.2f}{DASH}{spread.high:.2f})"
+        found.setdefault((one.measured.title, one.figure.title), []).append(
+            f"{spread.median:.2f} ({spread.low:.2f}{DASH}{spread.high:.2f}) "
+            f"times that of {run.systems[one.peer]}"
         )
+    for (scenario, figure), peers in found.items():
+        yield f"* {scenario}: {_lower(figure)}: {', '.join(peers)}"
 
 
 def _lower(title: str) -> str:
