@@ -88,7 +88,12 @@ def signed_with_sha1(folder: Path, ca: Authority) -> tuple[Path, Path]:
 def test_weak(
     servers: Servers, pki: Pki, tmp_path: Path, make: Any, versions: Any
 ) -> None:
-    """TLS-69, TLS-79: level 1 lets it through, as OpenSSL has it; Debian's is 2."""
+    """
+    TLS-69, TLS-79: level 1 lets it through, level 2 does not.
+
+    The first is that of OpenSSL 1.1.1; the second Debian's, and everybody's from
+    OpenSSL 3.2 on.
+    """
     files = make(tmp_path, pki.client_ca)
     messages, end, _log = show(servers(ca=True), files, versions)
     if openssl.major(servers.kind) == 1:
