@@ -112,9 +112,7 @@ def build_context(
         TlsConfigurationError: The first thing that is wrong.
 
     """
-    # A bare context: create_default_context adds flags that PostgreSQL has not
-    # (LIB-08).
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _bare_context()
     if hosts:
         return _with_hosts(context, settings, directory, hosts, at_start=at_start)
     only = host_of(settings)
@@ -130,6 +128,14 @@ def build_context(
         door.trust(directory / only.ssl_ca)
     live = LiveCrls.of(settings, directory, in_file) if only.ssl_ca else None
     return Tls(context, [door], live)
+
+
+def _bare_context() -> ssl.SSLContext:
+    # create_default_context would add flags that PostgreSQL has not (LIB-08).
+    try:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    except ssl.SSLError as error:
+        raise tls_error(f"could not create SSL context: {ssl_reason(error)}") from error
 
 
 def _with_hosts(
@@ -149,7 +155,7 @@ def _with_hosts(
     doors: dict[HostsLine, Door] = {}
     in_file: tuple[bytes, ...] = ()
     for host in hosts:
-        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own = _bare_context()
         try:
             load_certificate(own, host, directory, at_start=at_start)
             in_file = load_trust(own, host, settings, directory)
