@@ -50,12 +50,11 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop
         self._listener: Listener
         self._tasks: asyncio.TaskGroup
-        self._stop: asyncio.Event
+        self._stop = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until a shutdown is complete."""
         self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
         self._listener = Listener(
             self._loop, self._sockets, self._welcome, self._accepts
         )

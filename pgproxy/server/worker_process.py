@@ -49,9 +49,9 @@ class WorkerProcess:
     async def run(self) -> None:
         """Serve until a signal ends it. The signals come in blocked."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._alive, self._orphaned, loop)
         serving = loop.create_task(self._worker.run())
         await asyncio.sleep(0)  # now it listens, and can be told to stop
+        loop.add_reader(self._alive, self._orphaned, loop)
         for number, mode in MODES.items():
             loop.add_signal_handler(number, self._worker.shut_down, mode)
         loop.add_signal_handler(RETIRE, self._retire)

@@ -188,6 +188,14 @@ def test_without_a_postmaster(server: PgproxyEndpoint) -> None:
     assert re.search("postmaster has gone", server.log_text())
 
 
+def test_a_postmaster_that_goes_at_once(server: PgproxyEndpoint) -> None:
+    """Workers that have hardly begun hear of it, too."""
+    reload(server, RELOADED)
+    workers = children(server.pid)
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: all(is_dead(pid) for pid in workers), server.log_text)
+
+
 def test_signal_of_a_terminal(server: PgproxyEndpoint) -> None:
     """Ctrl+C goes to all of them; each hears it twice, and that is all."""
     for pid in (*children(server.pid), server.pid):
