@@ -13,6 +13,7 @@ import socket
 import ssl
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Final
 
 CHUNK: Final = 65536
@@ -124,7 +125,11 @@ class Relay:
         "_for_client",
         "_from_client_open",
         "_loop",
+        "_read_backend",
+        "_read_client",
         "_terminated",
+        "_write_backend",
+        "_write_client",
         "error",
         "octets_from_backend",
         "octets_from_client",
@@ -140,6 +145,15 @@ class Relay:
         self._loop = loop
         self._client = client
         self._backend = backend
+        self._read_client: Callable[[], int] = partial(client.recv_into, BUFFER)
+        self._write_client: Callable[[memoryview | bytes], int] = client.send
+        if isinstance(client, ssl.SSLSocket):
+            # recv_into and send would each be another frame in Python: 0.9 of 6.5 µs
+            # of user time a transaction.
+            self._read_client = partial(client.read, CHUNK, BUFFER)  # type: ignore[assignment]  # with a buffer it returns an int
+            self._write_client = client.write
+        self._read_backend = backend.recv_into
+        self._write_backend = backend.send
         self._client_fd = client.fileno()
         self._backend_fd = backend.fileno()
         self._for_client = for_client
@@ -183,7 +197,7 @@ class Relay:
         if not self._from_client_open or self._for_backend:
             return
         try:
-            count = self._client.recv_into(BUFFER)
+            count = self._read_client()
         except _WANT_READ:
             return
         except ssl.SSLWantWriteError:
@@ -202,7 +216,7 @@ class Relay:
         if self._broken:
             self._loop.call_soon(self._listen_on)
         try:
-            sent = self._backend.send(VIEW[:count])
+            sent = self._write_backend(VIEW[:count])
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -277,7 +291,7 @@ class Relay:
 
     def _forward_to_client(self) -> None:
         try:
-            count = self._backend.recv_into(BUFFER)
+            count = self._read_backend(BUFFER)
         except BlockingIOError:
             return
         except OSError:
@@ -296,10 +310,11 @@ class Relay:
 
     def _send_to_client(self, data: memoryview | bytes) -> int:
         """Send what the client takes of *data*: TLS takes a record at a time."""
-        sent, size = 0, len(data)
+        sent, size, write = 0, len(data), self._write_client
         try:
+            sent = write(data)
             while sent < size:
-                sent += self._client.send(data[sent:])
+                sent += write(data[sent:])
         except _WANT_WRITE:
             pass
         except OSError as error:
