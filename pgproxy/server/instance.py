@@ -14,6 +14,8 @@ from pgproxy.settings.conninfo import BackendConninfo, BackendHost
 
 CHUNK: Final = 65536
 
+PARAMETER_STATUS: Final = b"S"
+
 MAX_UNIX_PATH: Final = 107
 """Bytes of a Unix-domain socket's path; UNIXSOCK_PATH_BUFLEN has one for the NUL."""
 
@@ -173,10 +175,24 @@ class Instance:
         """
         Return the next message if the whole of it has been read already.
 
+        Of ParameterStatus it is all that come one after the other.
+
         Raises:
             Gone: What the backend says is no message.
 
         """
+        message = self._take()
+        if message is not None and message.startswith(PARAMETER_STATUS):
+            # A server sends some fourteen in a row, and nobody judges any of them.
+            with contextlib.suppress(Gone):  # the next call says so again
+                while self.unread.startswith(PARAMETER_STATUS):
+                    more = self._take()
+                    if more is None:
+                        break
+                    message += more
+        return message
+
+    def _take(self) -> bytes | None:
         try:
             message = first_message(self.unread)
         except CommunicationError as error:

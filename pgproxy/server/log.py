@@ -6,6 +6,7 @@ keys are those of PostgreSQL's jsonlog, so that one dashboard reads both.
 """
 
 import contextlib
+import json
 import re
 import select
 import sys
@@ -73,8 +74,13 @@ class _Writer:
 
     lost: ClassVar[int] = 0
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self) -> None:
+        self._room = select.poll()
+        self._fd = -1
+
+    @property
+    def _file(self) -> TextIO:
+        return sys.stderr  # whatever that is by now
 
     def info(self, line: str) -> None:
         # Whoever reads the log may have gone: that must not end a session, let alone
@@ -92,9 +98,10 @@ class _Writer:
             fd = self._file.fileno()
         except (OSError, ValueError):
             return False  # no file of the system's: nothing to wait for
-        room = select.poll()
-        room.register(fd, select.POLLOUT)
-        return not room.poll(0)
+        if fd != self._fd:
+            self._room, self._fd = select.poll(), fd
+            self._room.register(fd, select.POLLOUT)
+        return not self._room.poll(0)
 
     warning = error = info
 
@@ -108,7 +115,7 @@ def configure(log_format: str) -> None:
 
     """
     _told.clear()
-    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    renderer: Any = structlog.processors.JSONRenderer(serializer=_encode)
     if log_format == "console":
         renderer = _console
     structlog.configure(
@@ -117,9 +124,24 @@ def configure(log_format: str) -> None:
             _print_values,
             renderer,
         ],
-        logger_factory=lambda *_arguments: _Writer(sys.stderr),
+        logger_factory=lambda *_arguments: _Writer(),
         cache_logger_on_first_use=False,
     )
+    # To find it anew for each line takes half of the time of a line.
+    _Current.logger = structlog.get_logger().bind()
+
+
+def _encode(event: Mapping[str, Any], **_options: Any) -> str:  # noqa: ANN401
+    return _ENCODER.encode(event)
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, default=str)
+
+
+class _Current:
+    """What lines are written with since `configure`."""
+
+    logger: ClassVar[Any] = structlog.get_logger()
 
 
 def _console(
@@ -189,7 +211,7 @@ def _write(report: Report, keys: Mapping[str, object]) -> None:
         "context": report.context,
         **keys,
     }
-    emit = getattr(structlog.get_logger(), _LEVELS[report.severity])
+    emit = getattr(_Current.logger, _LEVELS[report.severity])
     before = _Writer.lost
     said = {key: value for key, value in parts.items() if value or value is False}
     emit(report.event, **said)
@@ -205,7 +227,7 @@ def bug(session: Mapping[str, object]) -> None:
     )
     event: MutableMapping[str, Any] = {"exc_info": True}
     found = trace(None, "error", event)["exception"]
-    structlog.get_logger().error(
+    _Current.logger.error(
         "internal.error",
         error_severity="ERROR",
         state_code="XX000",

@@ -24,6 +24,17 @@ More than the largest TLS record, so that nothing read is left inside OpenSSL wh
 no poll would see it.
 """
 
+MAX_RECORD: Final = 16384
+"""Bytes of text in the largest TLS record."""
+
+BULK: Final = 4096
+"""
+Bytes in a record that more may be waiting behind.
+
+To look for more where there is none costs 3 µs, for an exception; to send 64 kB at once
+and not 8 kB eight times saves a third of a COPY in.
+"""
+
 # One for all sessions of a worker: what is left in it after a short write is copied
 # out before the callback returns.
 BUFFER: Final = bytearray(CHUNK)
@@ -118,6 +129,7 @@ class Relay:
         "_backend",
         "_backend_fd",
         "_broken",
+        "_bulk",
         "_client",
         "_client_fd",
         "_ended",
@@ -146,12 +158,14 @@ class Relay:
         self._client = client
         self._backend = backend
         self._read_client: Callable[[], int] = partial(client.recv_into, BUFFER)
+        self._bulk = CHUNK + 1  # in clear one read has had it all
         self._write_client: Callable[[memoryview | bytes], int] = client.send
         if isinstance(client, ssl.SSLSocket):
             # recv_into and send would each be another frame in Python: 0.9 of 6.5 µs
             # of user time a transaction.
             self._read_client = partial(client.read, CHUNK, BUFFER)  # type: ignore[assignment]  # with a buffer it returns an int
             self._write_client = client.write
+            self._bulk = BULK
         self._read_backend = backend.recv_into
         self._write_backend = backend.send
         self._client_fd = client.fileno()
@@ -193,7 +207,7 @@ class Relay:
 
     # --- client to backend --------------------------------------------------------
 
-    def _forward_to_backend(self) -> None:
+    def _forward_to_backend(self) -> None:  # noqa: C901 - a call more costs 0.1 µs
         if not self._from_client_open or self._for_backend:
             return
         try:
@@ -211,6 +225,8 @@ class Relay:
         if not count:
             self._client_closed()
             return
+        if count >= self._bulk:
+            count = self._read_more(count)
         self.octets_from_client += count
         self._terminated = BUFFER.endswith(TERMINATE, 0, count)
         if self._broken:
@@ -228,6 +244,26 @@ class Relay:
             self._for_backend = bytes(VIEW[sent:count])
             self._loop.remove_reader(self._client_fd)
             self._loop.add_writer(self._backend_fd, self._drain_to_backend)
+
+    def _read_more(self, count: int) -> int:
+        """
+        Return how much there is in BUFFER with the records that are there as well.
+
+        OpenSSL hands out one record at a time, and libpq makes records of 8 kB. What
+        ends the connection is left to the next read, which meets it again.
+        """
+        read: Callable[[int, memoryview], int] = self._client.read  # type: ignore[attr-defined]
+        try:
+            while count <= CHUNK - MAX_RECORD:
+                more = read(CHUNK - count, VIEW[count:])
+                count += more
+                if more < BULK:
+                    break
+        except ssl.SSLWantWriteError:
+            self._loop.add_writer(self._client_fd, self._drain_to_client)
+        except OSError:
+            pass
+        return count
 
     def _drain_to_backend(self) -> None:
         try:

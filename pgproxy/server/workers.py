@@ -10,7 +10,6 @@ with the last session that they have. So a generation of the configuration is ne
 two states, and no key goes from one process to another. nginx does it like this.
 """
 
-import gc
 import os
 import select
 import signal
@@ -113,9 +112,6 @@ class Workers:
         for number in (signal.SIGCHLD, LOADED):
             signal.signal(number, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-        # What there is now stays, and shall not be copied for being looked at.
-        gc.collect()
-        gc.freeze()
         watch_at = time.monotonic() + WATCH_INTERVAL
         while self._mode is None or self._serving or self._retired:
             self._fill()

@@ -182,7 +182,11 @@ class BackendUnreachable:
 
 @dataclass(frozen=True, slots=True)
 class BackendMessage:
-    """A whole message of the backend, as it came."""
+    """
+    A whole message of the backend, as it came.
+
+    Or several, if all of them are ParameterStatus: those are passed on unseen.
+    """
 
     data: bytes
 

@@ -42,6 +42,9 @@ from pgproxy.session.events import (
 class State(Enum):
     """Where a session stands."""
 
+    # Enum's own is in Python, and every step looks a state up twice.
+    __hash__ = object.__hash__
+
     NEW = auto()
     STARTUP = auto()
     TLS = auto()
