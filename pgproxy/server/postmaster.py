@@ -51,6 +51,7 @@ def serve(source: Source) -> None:
     log.write_all(generation.notices)
     settings = generation.settings
     _check_descriptors(settings.max_connections)
+    count = _workers(settings.workers)
     # Whoever finds the pid file may send a signal at once; it waits until there is
     # somebody to hear it. And none ends us while we clean up.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -79,7 +80,7 @@ def serve(source: Source) -> None:
     try:
         reloader = Reloader(source, generation, files)
         seats = Seats(settings.max_connections)
-        if (count := _workers(settings.workers)) == 1:
+        if count == 1:
             run_loop(Single(reloader, sockets, seats).run)
         else:
             Workers(reloader, sockets, seats, count).run()
@@ -89,11 +90,25 @@ def serve(source: Source) -> None:
 
 
 def _workers(setting: str) -> int:
-    if setting != AUTO:
-        return int(setting)
-    if hasattr(os, "sched_getaffinity"):  # what a container may use, where it is told
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """
+    Return how many processes are to serve.
+
+    Raises:
+        CannotStart: There can only be one on this system.
+
+    """
+    can_wait = hasattr(signal, "sigtimedwait")  # macOS has none
+    if setting == AUTO:
+        # What this process may use, which in a container is less than there is.
+        may_use = getattr(os, "sched_getaffinity", lambda _pid: range(1))(0)
+        return len(may_use) if can_wait else 1
+    if setting != "1" and not can_wait:
+        raise _fatal(
+            "several workers are not supported on this system",
+            sqlstate=SqlState.FEATURE_NOT_SUPPORTED,
+            hint='Set "pgproxy.workers" to 1, or to auto.',
+        )
+    return int(setting)
 
 
 def _load(source: Source, files: Files) -> Generation:

@@ -7,6 +7,7 @@ words are PostgreSQL's: TLS-25 to TLS-48, TLS-91, HBA-22 to HBA-52.
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from pgproxy.server import postmaster
+from pgproxy.server.generation import Source
+from pgproxy.server.postmaster import CannotStart
 from pgproxy.testing.authority import Authority
 from tests.support.oracles import CHECKOUT
 from tests.support.tls_files import Folder
@@ -267,3 +271,14 @@ def test_a_directory_that_cannot_be_written(folder: Folder) -> None:
     assert log[-1] == (
         'FATAL:  could not create lock file "pgproxy.pid": Permission denied'
     )
+
+
+def test_workers_where_there_can_be_none(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, and does not serve with fewer than were asked for."""
+    monkeypatch.delattr(signal, "sigtimedwait")
+    write(folder.path, "pgproxy.workers = 2\n")
+    source = Source(directory=folder.path, config_file=folder.path / "pgproxy.conf")
+    with pytest.raises(CannotStart, match="several workers are not supported"):
+        postmaster.serve(source)
