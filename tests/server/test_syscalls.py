@@ -18,12 +18,9 @@ import pytest
 from tests.support import wire
 from tests.support.client import Client
 from tests.support.endpoints import Config, Farm, PgproxyEndpoint, log_in
-from tests.support.oracles import PGPROXY
+from tests.support.oracles import PGPROXY, absent
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not there"),
-]
+pytestmark = pytest.mark.interop
 
 ROUNDS = 50
 _CALL = re.compile(r"^\d+ +(\w+)\(")
@@ -32,6 +29,8 @@ _CALL = re.compile(r"^\d+ +(\w+)\(")
 @pytest.fixture
 def server(farm: Farm) -> Iterator[PgproxyEndpoint]:
     """Return one that logs, traces and has rules: nothing of that may be seen here."""
+    if shutil.which("strace") is None:
+        absent("strace is not installed")
     hba = "".join(f"host db{n} all all trust\n" for n in range(100))
     settings = {
         "log_connections": "all",
