@@ -249,21 +249,34 @@ class Relay:
         """
         Return how much there is in BUFFER with the records that are there as well.
 
-        OpenSSL hands out one record at a time, and libpq makes records of 8 kB. What
-        ends the connection is left to the next read, which meets it again.
+        OpenSSL hands out one record at a time, and libpq makes records of 8 kB.
         """
         read: Callable[[int, memoryview], int] = self._client.read  # type: ignore[attr-defined]
         try:
             while count <= CHUNK - MAX_RECORD:
                 more = read(CHUNK - count, VIEW[count:])
                 count += more
+                if not more:
+                    self._meet_again(lambda: 0)
                 if more < BULK:
                     break
+        except _WANT_READ:
+            pass
         except ssl.SSLWantWriteError:
             self._loop.add_writer(self._client_fd, self._drain_to_client)
-        except OSError:
-            pass
+        except OSError as error:
+            self._meet_again(partial(_fail, error))
         return count
+
+    def _meet_again(self, read: Callable[[], int]) -> None:
+        """
+        Have the next read end the connection as this one has.
+
+        What came before is sent first; and OpenSSL tells why, or that it was closed,
+        only once, when there is nothing left that a poll would see.
+        """
+        self._read_client = read
+        self._loop.call_soon(self._forward_to_backend)
 
     def _drain_to_backend(self) -> None:
         try:
@@ -371,3 +384,7 @@ class Relay:
             return
         self._loop.add_reader(self._backend_fd, self._forward_to_client)
         self._forward_to_backend()
+
+
+def _fail(error: OSError) -> int:
+    raise error

@@ -222,6 +222,43 @@ def test_garbage_in_tls(run: Run[Any], folder: Folder) -> None:
     assert run(main()) == "wrong version number"
 
 
+def test_goodbye_behind_much(run: Run[Any], folder: Folder) -> None:
+    """A close_notify that comes right behind a large record, and no FIN with it."""
+
+    async def before(client: Peer, _port: Port) -> None:
+        await client.send(BULK[:10_000])
+        await client.end_tls()
+
+    async def main() -> None:
+        scene = await Scene.make(TLS_1_3, folder, before=before)
+        try:
+            assert await scene.backend.read_all() == BULK[:10_000]
+            assert scene.relay.error is None
+        finally:
+            scene.close()
+
+    run(main())
+
+
+def test_garbage_behind_much(run: Run[Any], folder: Folder) -> None:
+    """What came before it is delivered, and the reason is OpenSSL's."""
+
+    async def before(client: Peer, _port: Port) -> None:
+        await client.send(BULK[:10_000])
+        await client.send_raw(b"X" * 50)
+
+    async def main() -> str | None:
+        scene = await Scene.make(TLS_1_3, folder, before=before)
+        try:
+            await scene.end()
+            assert await scene.backend.read_all() == BULK[:10_000]
+            return error_text(scene)
+        finally:
+            scene.close()
+
+    assert run(main()) == "wrong version number"
+
+
 def test_cancelled(play: Any) -> None:
     """A fast shutdown: nothing is left in the loop."""
 
