@@ -14,7 +14,8 @@ ROW: Final = 1000
 """Bytes of a line of COPY, its end included."""
 
 SETTINGS: Final = {
-    "max_connections": "2200",
+    # The sessions of one turn may still be leaving when those of the next come.
+    "max_connections": "4500",
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
