@@ -116,7 +116,7 @@ class Stage:
         issuers = {"other ana": other, "stranger": pki.root}
         self.certificates = {
             name: pki.client(
-                name.replace(" ", "-"),
+                f"differential {name}",
                 issuers.get(name, pki.client_ca).client(subject),
             )
             for name, subject in CERTIFICATES.items()
