@@ -214,23 +214,24 @@ class Workers:
 
     def _bury(self) -> None:
         """Take leave of the workers that have ended."""
-        while self._serving or self._retired:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            process = self._retired.pop(pid, None)
-            if process is None:
-                process = self._serving.pop(pid)
-                if self._mode is None:
-                    self._mourn(pid, process, status)
+        # Each by its number: the command that knows the passphrase is a child, too,
+        # and somebody else waits for it.
+        for pid in (*self._serving, *self._retired):
+            gone, status = os.waitpid(pid, os.WNOHANG)
+            if not gone:
+                continue
+            process = self._serving.pop(pid, None)
+            if process is not None and self._mode is None:
+                _tell_of_death(pid, status)
+                self._put_off(process)
+            elif process is None:
+                process = self._retired.pop(pid)
+                if status and self._mode is None:
+                    _tell_of_death(pid, status)
             self._seats.take_back(process.seat)
 
-    def _mourn(self, pid: int, process: Process, status: int) -> None:
-        code = os.waitstatus_to_exitcode(status)
-        how = f"exited with exit code {code}"
-        if code < 0:
-            how = f"was terminated by signal {-code}: {signal.strsignal(-code)}"
-        log.note(f"worker process (PID {pid}) {how}", "worker.died")
+    def _put_off(self, process: Process) -> None:
+        """Decide when there is to be another in the place of *process*."""
         lived = time.monotonic() - process.born
         self._deaths = 0 if lived > QUICK else self._deaths + 1
         # The first at once: its sessions are lost, and new ones come.
@@ -312,6 +313,8 @@ class Workers:
 
         Whoever connects after the log has told of the new configuration goes by it.
         """
+        while select.select([self._acks], [], [], 0)[0]:
+            os.read(self._acks, 4096)  # of somebody who was late the last time
         for pid in old:
             os.kill(pid, RETIRE)
         deadline, done = time.monotonic() + RETIRING, 0
@@ -322,3 +325,11 @@ class Workers:
             self._bury()
             # One that has died, or has nobody to see off, may have said nothing.
             done = max(done, sum(pid not in self._retired for pid in old))
+
+
+def _tell_of_death(pid: int, status: int) -> None:
+    code = os.waitstatus_to_exitcode(status)
+    how = f"exited with exit code {code}"
+    if code < 0:
+        how = f"was terminated by signal {-code}: {signal.strsignal(-code)}"
+    log.note(f"worker process (PID {pid}) {how}", "worker.died")

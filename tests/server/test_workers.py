@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.test_reload import RELOADED, reload
+from pgproxy.testing.authority import write_private
+from tests.server.test_reload import NOTHING, RELOADED, reload
 from tests.support import wire
 from tests.support.client import Client
 from tests.support.endpoints import Config, Farm, PgproxyEndpoint, log_in, wait_until
@@ -166,6 +167,28 @@ def test_reload_replaces_them(server: PgproxyEndpoint) -> None:
             assert messages[0].fields["C"] == "28000"
     wait_until(lambda: not children(server.pid) & old, server.log_text)
     assert "worker process" not in server.log_text(), "nothing to tell of that"
+
+
+def test_passphrase_at_a_reload(server: PgproxyEndpoint, farm: Farm) -> None:
+    """The command is the postmaster's child, and no worker is taken for it."""
+    made = farm.pki.root.server("localhost", "127.0.0.1")
+    write_private(server.folder / "server.crt", made.certificate_pem())
+    write_private(server.folder / "server.key", made.key_pem(b"secret"))
+    conf = server.folder / "pgproxy.conf"
+    text = conf.read_text()
+    more = (
+        "ssl_passphrase_command_supports_reload = on\nssl_passphrase_command = '{}'\n"
+    )
+    conf.write_text(text + more.format("echo secret"))
+    for _ in range(3):
+        reload(server, RELOADED)
+        with session(server) as client:
+            assert works(client)
+    conf.write_text(text + more.format("echo secret; exit 3"))
+    assert "child process exited with exit code 3" in reload(server, NOTHING)
+    wait_until(lambda: len(children(server.pid)) == COUNT, server.log_text)
+    assert "worker process" not in server.log_text()
+    assert "internal.error" not in server.log_text()
 
 
 def test_a_client_that_is_not_done_yet(server: PgproxyEndpoint) -> None:
