@@ -111,7 +111,8 @@ class Workers:
         # Ignored signals may be dropped even while they are blocked.
         for number in (signal.SIGCHLD, LOADED):
             signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        # A worker may be told to retire before it has begun, and then that waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD | {RETIRE})
         watch_at = time.monotonic() + WATCH_INTERVAL
         while self._mode is None or self._serving or self._retired:
             self._fill()

@@ -126,6 +126,7 @@ def test_reloads_under_load(
             witness.send(wire.query("select 1"))
             witness.read_until("Z")
             late = resources(server.pid)
+            assert "was terminated by signal" not in server.log_text()
         assert load.wrong == []
         assert load.connections > CLIENTS
         assert late[0] <= early[0] + 2 * CLIENTS, (early, late)
