@@ -68,6 +68,9 @@ class Hosts:
             for line in lines
             for name in line.hostnames
         }
+        # These two are no names, and nobody can ask for them.
+        self._default = self._by_name.pop(DEFAULT_HOST.encode(), None)
+        self._no_sni = self._by_name.pop(NO_SNI.encode(), self._default)
 
     def choose(self, extension: bytes | None) -> HostsLine | TlsAlert:
         """
@@ -80,17 +83,13 @@ class Hosts:
         Source: ``sni_clienthello_cb`` in be-secure-openssl.c of PostgreSQL 19; TLS-98.
 
         """
-        otherwise = self._by_name.get(DEFAULT_HOST.encode())
         if extension is None:
-            line = self._by_name.get(NO_SNI.encode(), otherwise)
-            return line or TlsAlert.MISSING_EXTENSION
+            return self._no_sni or TlsAlert.MISSING_EXTENSION
         name = server_name(extension)
         if name is None:
             return TlsAlert.DECODE_ERROR
-        # These two are no names, and nobody can ask for them.
-        if name in {DEFAULT_HOST.encode(), NO_SNI.encode()}:
-            return otherwise or TlsAlert.UNRECOGNIZED_NAME
-        return self._by_name.get(_folded(name), otherwise) or TlsAlert.UNRECOGNIZED_NAME
+        line = self._by_name.get(_folded(name), self._default)
+        return line or TlsAlert.UNRECOGNIZED_NAME
 
 
 def server_name(extension: bytes) -> bytes | None:
