@@ -120,10 +120,7 @@ def build_context(
     door = _configure(context, settings, directory)
     in_file = load_trust(context, only, settings, directory)
     if door is None:
-        context.set_alpn_protocols(["postgresql"])
         return Tls(context, None)
-    door.disable_session_cache()
-    door.require_alpn()
     if only.ssl_ca:
         door.trust(directory / only.ssl_ca)
     live = LiveCrls.of(settings, directory, in_file) if only.ssl_ca else None
@@ -172,8 +169,6 @@ def _with_hosts(
         _must_be_default(settings, "ssl_sni")
         raise AssertionError("pg_hosts.conf is only read with ssl_sni")
     check_crls(context, settings)
-    door.disable_session_cache()
-    door.require_alpn()
     choices = Hosts(hosts)
 
     def choose(extension: bytes | None) -> Door | int:
@@ -221,8 +216,11 @@ def _configure(
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if door is None:
         _must_be_default(settings, "pgproxy.tls_record_size")
+        context.set_alpn_protocols(["postgresql"])
     else:
         door.limit_records(settings.tls_record_size)
+        door.disable_session_cache()
+        door.require_alpn()
     return door
 
 
