@@ -127,7 +127,7 @@ def configure(log_format: str) -> None:
         logger_factory=lambda *_arguments: _Writer(),
         cache_logger_on_first_use=False,
     )
-    # To find it anew for each line takes half of the time of a line.
+    # Not anew for each line: see docs/explanation/performance.md.
     _Current.logger = structlog.get_logger().bind()
 
 

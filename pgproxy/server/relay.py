@@ -32,7 +32,7 @@ BULK: Final = 4096
 Bytes in a record that more may be waiting behind.
 
 To look for more where there is none costs 3 µs, for an exception; to send 64 kB at once
-and not 8 kB eight times saves a third of a COPY in.
+and not 8 kB eight times saves a quarter of a COPY in.
 """
 
 # One for all sessions of a worker: what is left in it after a short write is copied
